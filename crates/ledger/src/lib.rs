@@ -1,0 +1,1 @@
+//! The running tag log: sequencer, store, recovery, published checkpoint.

@@ -1,0 +1,1 @@
+//! The registry protocol as types: references, digests, routes, media types, challenges, errors.

@@ -1,0 +1,1 @@
+//! The service: edge, policy, pipeline, pages, administration.

@@ -1,0 +1,1 @@
+//! Fakes for tests: a registry with quirks over real sockets, a hand-moved clock, builders.

@@ -1,0 +1,1 @@
+//! The registry client: credentials, address filter, redirects, retries, limits.
