@@ -62,7 +62,10 @@ impl SignedCheckpoint {
     /// [`Error::Origin`], [`Error::NotSigned`], [`Error::BadSignature`].
     pub fn verify(&self, log: &VerifierKey) -> Result<&Checkpoint, Error> {
         if self.checkpoint.origin != log.name() {
-            return Err(Error::Origin { found: self.checkpoint.origin.clone(), expected: log.name().to_owned() });
+            return Err(Error::Origin {
+                found: self.checkpoint.origin.clone(),
+                expected: log.name().to_owned(),
+            });
         }
         self.note.verify(log)?;
         Ok(&self.checkpoint)
@@ -75,8 +78,10 @@ impl FromStr for Checkpoint {
     /// Exactly three lines: extension lines are covered by no auditor, so we take none.
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::format("checkpoint", why);
-        let mut lines = text.strip_suffix('\n').ok_or_else(|| wrong("the last line does not end"))?.split('\n');
-        let (Some(origin), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next())
+        let mut lines =
+            text.strip_suffix('\n').ok_or_else(|| wrong("the last line does not end"))?.split('\n');
+        let (Some(origin), Some(size), Some(root), None) =
+            (lines.next(), lines.next(), lines.next(), lines.next())
         else {
             return Err(wrong("not three lines"));
         };

@@ -44,7 +44,8 @@ impl VerifierKey {
     /// [`Error::Format`] for a name that no note can carry, or bytes that are no key.
     pub fn new(name: &str, algorithm: KeyAlgorithm, key: &[u8; 32]) -> Result<Self, Error> {
         check_name(name)?;
-        let key = VerifyingKey::from_bytes(key).map_err(|_why| Error::format("vkey", "not an Ed25519 key"))?;
+        let key =
+            VerifyingKey::from_bytes(key).map_err(|_why| Error::format("vkey", "not an Ed25519 key"))?;
         Ok(Self { name: name.to_owned(), algorithm, key })
     }
 
@@ -65,7 +66,8 @@ impl VerifierKey {
 
     /// The first four bytes of SHA-256(name, newline, algorithm, key).
     pub fn id(&self) -> [u8; 4] {
-        let hash = Hash::of_parts(&[self.name.as_bytes(), b"\n", &[self.algorithm.byte()], self.key.as_bytes()]);
+        let hash =
+            Hash::of_parts(&[self.name.as_bytes(), b"\n", &[self.algorithm.byte()], self.key.as_bytes()]);
         let [a, b, c, d, ..] = *hash.as_bytes();
         [a, b, c, d]
     }
@@ -128,7 +130,8 @@ impl SigningKey {
     /// [`Error::Format`]; the message never holds the key.
     pub fn from_private_form(text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::format("private key", why);
-        let rest = text.strip_prefix(PRIVATE).ok_or_else(|| wrong("it does not begin with `PRIVATE+KEY+`"))?;
+        let rest =
+            text.strip_prefix(PRIVATE).ok_or_else(|| wrong("it does not begin with `PRIVATE+KEY+`"))?;
         let (name, id, algorithm, seed) = parts(rest).ok_or_else(|| wrong("not <name>+<id>+<base64 key>"))?;
         let key = Self::from_seed(name, algorithm, &seed)?;
         if hex(key.verifier().id()) != id {
@@ -228,7 +231,10 @@ mod tests {
     fn a_private_key_gives_its_public_half() {
         let text = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
         let key = SigningKey::from_private_form(text).unwrap();
-        assert_eq!(key.verifier().to_string(), "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW");
+        assert_eq!(
+            key.verifier().to_string(),
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+        );
         assert_eq!(key.to_private_form(), text);
         assert!(!format!("{key:?}").contains("AYEK"));
     }
@@ -254,7 +260,9 @@ mod tests {
         ] {
             assert!(wrong.parse::<VerifierKey>().is_err(), "{wrong}");
         }
-        let error = SigningKey::from_private_form("PRIVATE+KEY+x+00000000+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz");
+        let error = SigningKey::from_private_form(
+            "PRIVATE+KEY+x+00000000+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz",
+        );
         assert!(!error.unwrap_err().to_string().contains("AYEK"));
     }
 }

@@ -19,7 +19,6 @@ mod proof;
 mod tile;
 mod tlog_proof;
 
-
 pub use self::checkpoint::{Checkpoint, SignedCheckpoint};
 pub use self::cosignature::{cosign, verify_cosignature};
 pub use self::error::Error;

@@ -151,7 +151,8 @@ impl FromStr for SignatureLine {
 
     fn from_str(line: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::format("signature line", why);
-        let rest = line.strip_prefix("— ").ok_or_else(|| wrong("it does not begin with an em dash and a space"))?;
+        let rest =
+            line.strip_prefix("— ").ok_or_else(|| wrong("it does not begin with an em dash and a space"))?;
         let (name, blob) = rest.split_once(' ').ok_or_else(|| wrong("no signature after the name"))?;
         let blob = base64::decode_strict(blob)?;
         let (id, signature) = blob.split_first_chunk::<4>().ok_or_else(|| wrong("no key id"))?;

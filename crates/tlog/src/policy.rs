@@ -66,7 +66,12 @@ impl Policy {
         }
     }
 
-    fn line(&mut self, line: &str, grouped: &mut BTreeSet<String>, quorum: &mut Option<Quorum>) -> Result<(), String> {
+    fn line(
+        &mut self,
+        line: &str,
+        grouped: &mut BTreeSet<String>,
+        quorum: &mut Option<Quorum>,
+    ) -> Result<(), String> {
         let fields: Vec<&str> = line.split([' ', '\t']).filter(|field| !field.is_empty()).collect();
         match fields.as_slice() {
             [] => {}
@@ -103,12 +108,19 @@ impl Policy {
                     Quorum::Of((*name).to_owned())
                 });
             }
-            [other, ..] => return Err(format!("`{other}` is not `log`, `witness`, `group` or `quorum`, or lacks words")),
+            [other, ..] => {
+                return Err(format!("`{other}` is not `log`, `witness`, `group` or `quorum`, or lacks words"));
+            }
         }
         Ok(())
     }
 
-    fn group(&self, threshold: &str, members: &[&str], grouped: &mut BTreeSet<String>) -> Result<Group, String> {
+    fn group(
+        &self,
+        threshold: &str,
+        members: &[&str],
+        grouped: &mut BTreeSet<String>,
+    ) -> Result<Group, String> {
         let threshold = match threshold {
             "any" => Some(1),
             "all" => Some(members.len()),
@@ -151,8 +163,12 @@ impl FromStr for Policy {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut policy =
-            Self { logs: Vec::new(), witnesses: BTreeMap::new(), groups: BTreeMap::new(), quorum: Quorum::None };
+        let mut policy = Self {
+            logs: Vec::new(),
+            witnesses: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            quorum: Quorum::None,
+        };
         let (mut grouped, mut quorum) = (BTreeSet::new(), None);
         for (number, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
@@ -160,7 +176,8 @@ impl FromStr for Policy {
                 .line(line, &mut grouped, &mut quorum)
                 .map_err(|why| Error::format("policy", format!("line {}: {why}", number + 1)))?;
         }
-        policy.quorum = quorum.ok_or_else(|| Error::format("policy", "no `quorum` line; `quorum none` asks for no witness"))?;
+        policy.quorum = quorum
+            .ok_or_else(|| Error::format("policy", "no `quorum` line; `quorum none` asks for no witness"))?;
         Ok(policy)
     }
 }
@@ -202,7 +219,9 @@ mod tests {
         assert!(!satisfied(&two, &["w1"]));
         assert!(!satisfied(&two, &["w1", "stranger"]));
         let nested = policy("group pair all w1 w2\ngroup either any pair w3\nquorum either\n").unwrap();
-        assert!(satisfied(&nested, &["w3"]) && satisfied(&nested, &["w1", "w2"]) && !satisfied(&nested, &["w1"]));
+        assert!(
+            satisfied(&nested, &["w3"]) && satisfied(&nested, &["w1", "w2"]) && !satisfied(&nested, &["w1"])
+        );
         assert!(satisfied(&policy("quorum none\n").unwrap(), &[]));
         assert_eq!(two.logs().count(), 1);
         assert_eq!(two.witnesses().count(), 3);

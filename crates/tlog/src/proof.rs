@@ -252,7 +252,9 @@ pub(crate) mod tests {
             for index in 0..size {
                 let proof = prove_inclusion(index as u64, size as u64, &mut reader(tree)).unwrap();
                 verify_inclusion(index as u64, size as u64, tree[index], root, &proof).unwrap();
-                assert!(verify_inclusion(index as u64, size as u64, leaf_hash(b"other"), root, &proof).is_err());
+                assert!(
+                    verify_inclusion(index as u64, size as u64, leaf_hash(b"other"), root, &proof).is_err()
+                );
                 let mut longer = proof.clone();
                 longer.push(root);
                 assert!(verify_inclusion(index as u64, size as u64, tree[index], root, &longer).is_err());

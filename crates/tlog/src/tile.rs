@@ -105,7 +105,8 @@ pub fn decode_entries(bundle: &[u8], width: u16) -> Result<Vec<&[u8]>, Error> {
     let mut rest = bundle;
     let mut entries = Vec::with_capacity(usize::from(width));
     for _entry in 0..width {
-        let (length, after) = rest.split_first_chunk::<2>().ok_or_else(|| wrong("it ends within a length"))?;
+        let (length, after) =
+            rest.split_first_chunk::<2>().ok_or_else(|| wrong("it ends within a length"))?;
         let length = usize::from(u16::from_be_bytes(*length));
         let (entry, after) = after.split_at_checked(length).ok_or_else(|| wrong("it ends within a leaf"))?;
         entries.push(entry);
@@ -207,7 +208,13 @@ mod tests {
 
     #[test]
     fn the_paths_of_the_specification_parse_and_print() {
-        for path in ["tile/15/x455/667", "tile/15/x123/x456/789.p/41", "tile/0/x001/x234/067", "tile/0/000", "tile/63/000.p/1"] {
+        for path in [
+            "tile/15/x455/667",
+            "tile/15/x123/x456/789.p/41",
+            "tile/0/x001/x234/067",
+            "tile/0/000",
+            "tile/63/000.p/1",
+        ] {
             assert_eq!(path.parse::<TileId>().unwrap().to_string(), path);
         }
         for path in ["tile/entries/x123/x456/789", "tile/entries/000.p/255"] {
@@ -218,9 +225,25 @@ mod tests {
     #[test]
     fn other_spellings_of_a_path_are_refused() {
         for path in [
-            "tile/00/000", "tile/64/000", "tile/0/0", "tile/0/0000", "tile/0/x000/001", "tile/0/001/002", "tile/0/x001",
-            "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/", "tile/0/", "tile//000", "/tile/0/000",
-            "tile/0/000/", "tile/0/-01", "tile/0/x184/x467/x440/x737/x095/x516/150", "tile/entries/000", "tile/0/٠٠٠",
+            "tile/00/000",
+            "tile/64/000",
+            "tile/0/0",
+            "tile/0/0000",
+            "tile/0/x000/001",
+            "tile/0/001/002",
+            "tile/0/x001",
+            "tile/0/000.p/0",
+            "tile/0/000.p/256",
+            "tile/0/000.p/01",
+            "tile/0/000.p/",
+            "tile/0/",
+            "tile//000",
+            "/tile/0/000",
+            "tile/0/000/",
+            "tile/0/-01",
+            "tile/0/x184/x467/x440/x737/x095/x516/150",
+            "tile/entries/000",
+            "tile/0/٠٠٠",
         ] {
             assert!(path.parse::<TileId>().is_err(), "{path}");
         }
@@ -230,9 +253,12 @@ mod tests {
     #[test]
     fn a_tree_of_70000_has_the_tiles_of_the_specification() {
         let tiles: Vec<_> = tiles_of_size(70_000).collect();
-        let count = |level, full| tiles.iter().filter(|tile| tile.level == level && (tile.width == 256) == full).count();
+        let count = |level, full| {
+            tiles.iter().filter(|tile| tile.level == level && (tile.width == 256) == full).count()
+        };
         assert_eq!((count(0, true), count(1, true)), (273, 1));
-        let partial = |level| tiles.iter().find(|tile| tile.level == level && tile.width < 256).map(|tile| tile.width);
+        let partial =
+            |level| tiles.iter().find(|tile| tile.level == level && tile.width < 256).map(|tile| tile.width);
         assert_eq!((partial(0), partial(1), partial(2)), (Some(112), Some(17), Some(1)));
         let tiles: Vec<_> = tiles_of_size(256).map(|tile| tile.to_string()).collect();
         assert_eq!(tiles, ["tile/0/000", "tile/1/000.p/1"]);
@@ -242,13 +268,22 @@ mod tests {
     #[test]
     fn a_subtree_is_found_in_its_tile() {
         let leaves = leaves(1024);
-        let tile = |index: usize| leaves[index * 256..(index + 1) * 256].iter().flat_map(|hash| *hash.as_bytes()).collect::<Vec<_>>();
-        for node in [Node { level: 0, index: 700 }, Node { level: 3, index: 70 }, Node { level: 7, index: 7 }] {
+        let tile = |index: usize| {
+            leaves[index * 256..(index + 1) * 256]
+                .iter()
+                .flat_map(|hash| *hash.as_bytes())
+                .collect::<Vec<_>>()
+        };
+        for node in [Node { level: 0, index: 700 }, Node { level: 3, index: 70 }, Node { level: 7, index: 7 }]
+        {
             let (level, index, _) = TileId::of_node(node);
             assert_eq!(level, 0);
             let width = 1_usize << node.level;
             let start = node.index as usize * width;
-            assert_eq!(node_in_tile(node, &tile(index as usize)).unwrap(), root_by_definition(&leaves[start..start + width]));
+            assert_eq!(
+                node_in_tile(node, &tile(index as usize)).unwrap(),
+                root_by_definition(&leaves[start..start + width])
+            );
         }
         assert_eq!(TileId::of_node(Node { level: 8, index: 3 }), (1, 0, 3));
         assert!(node_in_tile(Node { level: 0, index: 5 }, &[0; 64]).is_err());

@@ -30,13 +30,15 @@ impl FromStr for TlogProof {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::format(FORMAT, why);
-        let (head, checkpoint) = text.split_once("\n\n").ok_or_else(|| wrong("no empty line before the checkpoint"))?;
+        let (head, checkpoint) =
+            text.split_once("\n\n").ok_or_else(|| wrong("no empty line before the checkpoint"))?;
         let mut lines = head.split('\n').peekable();
         if lines.next() != Some(HEADER) {
             return Err(wrong("the first line is not `c2sp.org/tlog-proof@v1`"));
         }
         let extra = lines.next_if(|line| line.starts_with("extra "));
-        let extra = extra.and_then(|line| line.strip_prefix("extra ")).map(base64::decode_strict).transpose()?;
+        let extra =
+            extra.and_then(|line| line.strip_prefix("extra ")).map(base64::decode_strict).transpose()?;
         let index = lines.next().and_then(|line| line.strip_prefix("index ")).and_then(decimal);
         let index = index.ok_or_else(|| wrong("no `index` line"))?;
         let hashes = lines.map(Hash::from_base64).collect::<Result<Vec<_>, _>>()?;
@@ -68,7 +70,8 @@ mod tests {
 
     fn proof(extra: Option<Vec<u8>>, index: u64, hashes: Vec<[u8; 32]>) -> TlogProof {
         let key = SigningKey::from_seed("a/log", KeyAlgorithm::Ed25519, &[1; 32]).unwrap();
-        let checkpoint = Checkpoint { origin: "a/log".to_owned(), size: 9, root: Hash::EMPTY }.sign(&key).unwrap();
+        let checkpoint =
+            Checkpoint { origin: "a/log".to_owned(), size: 9, root: Hash::EMPTY }.sign(&key).unwrap();
         TlogProof { extra, index, hashes: hashes.into_iter().map(Hash::from_bytes).collect(), checkpoint }
     }
 
