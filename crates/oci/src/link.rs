@@ -1,0 +1,104 @@
+//! `Link: <…>; rel="next"` of tag lists (RFC 8288, as far as registries use it).
+//!
+//! Only the query of upstream's link is read; ours always leads back to ourselves.
+
+use crate::route::decode_query_value;
+
+/// The query of a list of tags.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TagsQuery {
+    /// Tags on a page.
+    pub n: Option<u32>,
+    /// The tag after which the page begins.
+    pub last: Option<String>,
+}
+
+/// The header's two directions.
+#[derive(Clone, Copy, Debug)]
+pub struct Link;
+
+impl Link {
+    /// The next page out of upstream's header; `None` where there is none that makes sense.
+    pub fn next_tags(header: &str) -> Option<TagsQuery> {
+        header.split(",<").flat_map(|part| part.split(", <")).find_map(|part| {
+            let part = part.trim().trim_start_matches('<');
+            let (target, parameters) = part.split_once('>')?;
+            is_next(parameters).then(|| tags_query(target))?
+        })
+    }
+
+    /// Our header, under the name that the client asked for.
+    pub fn tags_list(requested_name: &str, next: &TagsQuery) -> String {
+        let mut query = Vec::new();
+        if let Some(n) = next.n {
+            query.push(format!("n={n}"));
+        }
+        if let Some(last) = &next.last {
+            query.push(format!("last={last}"));
+        }
+        format!("</v2/{requested_name}/tags/list?{}>; rel=\"next\"", query.join("&"))
+    }
+}
+
+fn is_next(parameters: &str) -> bool {
+    parameters.split(';').filter_map(|parameter| parameter.split_once('=')).any(|(key, value)| {
+        key.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
+    })
+}
+
+fn tags_query(target: &str) -> Option<TagsQuery> {
+    let (_, query) = target.split_once('?')?;
+    let mut next = TagsQuery::default();
+    for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match key {
+            "n" => next.n = value.parse().ok(),
+            "last" => {
+                let last = decode_query_value(value)?;
+                crate::Tag::parse(&last).ok()?;
+                next.last = Some(last);
+            }
+            _ => {}
+        }
+    }
+    next.last.is_some().then_some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_read_in_any_spelling() {
+        let expected = TagsQuery { n: Some(2), last: Some("v2".to_owned()) };
+        for header in [
+            "</v2/org/app/tags/list?n=2&last=v2>; rel=\"next\"",
+            "<https://reg.example/v2/org/app/tags/list?last=v2&n=2>;rel=next",
+            "</x?last=v0>; rel=\"prev\", </v2/org/app/tags/list?n=2&last=v2&x=1>; Rel=\"Next\"",
+            "</v2/org/app/tags/list?n=2&last=%762>; rel=\"next\"",
+        ] {
+            assert_eq!(Link::next_tags(header), Some(expected.clone()), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_none() {
+        for header in [
+            "",
+            "<>",
+            "</v2/a/tags/list>; rel=\"next\"",
+            "</x?n=2&last=v2>; rel=\"prev\"",
+            "</x?last=a%2Fb>; rel=next",
+            "</x?last=%zz>; rel=next",
+        ] {
+            assert_eq!(Link::next_tags(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn our_link_stays_in_the_clients_name_space() {
+        let next = TagsQuery { n: Some(2), last: Some("v2".to_owned()) };
+        let link = Link::tags_list("ghcr.io/org/app", &next);
+        assert_eq!(link, "</v2/ghcr.io/org/app/tags/list?n=2&last=v2>; rel=\"next\"");
+        assert_eq!(Link::next_tags(&link), Some(next));
+    }
+}
