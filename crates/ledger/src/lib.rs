@@ -1,1 +1,56 @@
-//! The running tag log: sequencer, store, recovery, published checkpoint.
+//! The running tag log: one SQLite file, one writer, a published checkpoint that is durable before anyone sees it.
+//! Here it is decided what was first seen and what a record means from then on (design §4).
+//!
+//! It must not know HTTP, registries or configuration files; time, free space and the end of the process are passed in.
+
+#![forbid(unsafe_code)]
+
+mod backup;
+mod batch;
+mod budgets;
+mod cache;
+mod clock;
+mod creation;
+mod disk;
+mod edge;
+mod error;
+mod fault;
+mod fsck;
+mod guard;
+mod health;
+mod ledger;
+mod lock;
+mod lookup;
+mod manifests;
+mod options;
+mod proof;
+mod published;
+mod readers;
+mod record;
+mod recovery;
+mod schema;
+mod sequencer;
+mod shared;
+mod signer;
+mod statistics;
+mod store;
+mod submission;
+mod tiles;
+
+pub use crate::budgets::{Budget, Budgets};
+pub use crate::clock::Clock;
+pub use crate::creation::{Presence, presence};
+pub use crate::disk::FreeSpace;
+pub use crate::error::{AppendError, ClockError, CreateError, Error, KeyError, OpenError, ReadOnly};
+pub use crate::fault::{Fault, Faults, Point};
+pub use crate::fsck::{Finding, Progress, Report, Stage, fsck};
+pub use crate::guard::GuardError;
+pub use crate::health::Health;
+pub use crate::ledger::Ledger;
+pub use crate::lock::LockError;
+pub use crate::manifests::StoredManifest;
+pub use crate::options::{OnFatal, Options};
+pub use crate::published::Published;
+pub use crate::record::{Entry, Recorded};
+pub use crate::statistics::Statistics;
+pub use crate::submission::{Appended, ManifestBytes, NotRecorded, Observation, Submission};

@@ -1,0 +1,314 @@
+//! The handle on an open ledger: everything a server or a command asks of it.
+//! It must not know HTTP, registries or configuration files.
+
+use std::path::Path;
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use oci::{Name, Sha256Digest, TagName};
+use taglog::{SupersedeRule, TagKey};
+use tlog::{EntriesId, TileId, VerifierKey};
+use tokio::sync::{oneshot, watch};
+
+use crate::backup;
+use crate::budgets::Spent;
+use crate::creation;
+use crate::error::{AppendError, CreateError, Error, OpenError, ReadOnly};
+use crate::health::Health;
+use crate::lock::DirectoryLock;
+use crate::lookup::{CACHED_RECORDS, RecordCache};
+use crate::manifests::{Manifests, StoredManifest};
+use crate::options::Options;
+use crate::proof;
+use crate::published::{Head, Published};
+use crate::readers::Readers;
+use crate::record::{Entry, Recorded};
+use crate::recovery::{Recovered, recover};
+use crate::schema::{self, Access};
+use crate::sequencer::{Job, OnItsWay, Sequencer};
+use crate::shared::Shared;
+use crate::statistics::{Counters, Statistics};
+use crate::store;
+use crate::submission::{Appended, Submission};
+use crate::tiles;
+
+/// What to tell callers when the queue is full; several batches fit into it.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// An open log. Clones are cheap and share everything; the data directory stays locked until the last one is gone.
+///
+/// Reading methods may block for the time of a small read from disk; `lookup` of a cached record does not.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    /// Taken away when the ledger closes; absent in a read-only ledger.
+    queue: RwLock<Option<SyncSender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    finished: watch::Receiver<bool>,
+}
+
+impl Ledger {
+    /// Makes a new log: key, guard, database. Returns its verifier key.
+    ///
+    /// # Errors
+    /// Refuses if any of the three exists, or without an origin.
+    pub fn init(options: &Options) -> Result<VerifierKey, CreateError> {
+        creation::create(options)
+    }
+
+    /// Opens the log and checks it (design §4, start-up). A log that lacks its key or guard, was rolled back or is
+    /// closed is opened read-only; see [`Ledger::read_only`].
+    ///
+    /// # Errors
+    /// A data directory in use, no database, or a check that failed.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let lock = match DirectoryLock::acquire(&options.data_dir) {
+            Ok(lock) => lock,
+            // A directory that cannot be locked because it is not there says nothing of what should be in it.
+            Err(_) if !options.data_dir.exists() => return Err(creation::absent(&options)),
+            Err(error) => return Err(error.into()),
+        };
+        let Recovered { connection, verifier, supersede, tip, published, writable } = recover(&options)?;
+        if supersede != options.supersede {
+            tracing::warn!(
+                "leaf 0 of this log decides about `supersede`; the configuration differs and is ignored"
+            );
+        }
+        let head = Head { map: tip.map.clone(), published: Arc::new(published) };
+        let shared = Arc::new(Shared {
+            data_dir: options.data_dir.clone(),
+            guard_path: options.guard_path(),
+            verifier,
+            supersede,
+            read_only: writable.as_ref().err().cloned(),
+            head: ArcSwap::from_pointee(head),
+            records: RecordCache::new(CACHED_RECORDS),
+            manifests: Manifests::new(options.manifest_cache),
+            readers: Readers::new(options.database_path()),
+            clock: options.clock.clone(),
+            free_space: options.free_space.clone(),
+            min_free: options.limits.min_free,
+            on_their_way: Arc::default(),
+            counters: Counters::default(),
+            clock_agrees: true.into(),
+            stopped: false.into(),
+            failing: Mutex::default(),
+            _lock: lock,
+        });
+        let (done, finished) = watch::channel(false);
+        let (mut queue, mut writer) = (None, None);
+        match writable {
+            Err(why) => {
+                tracing::error!(%why, "the ledger is read-only");
+                // Nothing is left to finish, and readers need no writer.
+                done.send_replace(true);
+            }
+            Ok((signer, guard)) => {
+                let sequencer = Sequencer {
+                    shared: Arc::clone(&shared),
+                    connection,
+                    guard,
+                    signer,
+                    tip,
+                    supersede,
+                    limits: options.limits,
+                    clock: options.clock,
+                    free_space: options.free_space,
+                    on_fatal: options.on_fatal,
+                    faults: options.faults,
+                    spent: Spent::default(),
+                    unguarded: None,
+                    doubtful: false,
+                    dead: false,
+                };
+                let (sender, receiver) = sync_channel(options.queue);
+                let run = move || {
+                    let _done = Done(done);
+                    sequencer.run(&receiver);
+                };
+                let thread = std::thread::Builder::new().name("sequencer".to_owned()).spawn(run);
+                (queue, writer) = (Some(sender), Some(thread.map_err(OpenError::Thread)?));
+            }
+        }
+        let inner = Inner { shared, queue: RwLock::new(queue), writer: Mutex::new(writer), finished };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Why nothing is recorded and signed; `None` for a ledger in order.
+    pub fn read_only(&self) -> Option<&ReadOnly> {
+        self.inner.shared.read_only.as_ref()
+    }
+
+    /// The log's key, by which anybody can check what it publishes.
+    pub fn verifier_key(&self) -> &VerifierKey {
+        &self.inner.shared.verifier
+    }
+
+    /// The log's name.
+    pub fn origin(&self) -> &str {
+        self.inner.shared.verifier.name()
+    }
+
+    /// What leaf 0 says about `supersede` and `thaw`.
+    pub fn supersede_rule(&self) -> SupersedeRule {
+        self.inner.shared.supersede
+    }
+
+    /// The current record of `key`, durable and in the map of the head; `None` if it was never recorded.
+    ///
+    /// # Errors
+    /// A leaf that is not what the map says is [`Error::Corrupt`], never absence.
+    pub fn lookup(&self, key: &TagKey) -> Result<Option<Arc<Recorded>>, Error> {
+        self.inner.shared.record(key)
+    }
+
+    /// The kept manifest `digest`, if it was fetched under `name`. Its bytes have been hashed.
+    ///
+    /// # Errors
+    /// Bytes that hash to something else are [`Error::Corrupt`].
+    pub fn manifest(&self, name: &Name, digest: &Sha256Digest) -> Result<Option<Arc<StoredManifest>>, Error> {
+        let shared = &self.inner.shared;
+        shared.alarmed(shared.manifests.find(&shared.readers, name, digest))
+    }
+
+    /// Records `submission`. Returns once the outcome is durable, signed, guarded and published. Dropping the future
+    /// after it was first polled does not take the submission back.
+    ///
+    /// # Errors
+    /// Nothing was recorded, or ([`AppendError::Store`], [`AppendError::Stopped`]) nobody knows yet: submit it again,
+    /// which finds what was recorded.
+    pub async fn append(&self, submission: Submission) -> Result<Appended, AppendError> {
+        let shared = &self.inner.shared;
+        if let Some(read_only) = &shared.read_only {
+            return Err(read_only.clone().into());
+        }
+        let (reply, answer) = oneshot::channel();
+        let job = Job { submission, reply, _on_its_way: OnItsWay::begin(&shared.on_their_way) };
+        let sent = match self.inner.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(queue) => queue.try_send(job),
+            None => return Err(AppendError::Stopped),
+        };
+        match sent {
+            Ok(()) => answer.await.unwrap_or(Err(AppendError::Stopped)),
+            Err(TrySendError::Full(_)) => Err(AppendError::Busy { retry_after: RETRY_AFTER }),
+            Err(TrySendError::Disconnected(_)) => Err(AppendError::Stopped),
+        }
+    }
+
+    /// The published checkpoint and the state of the log at its size.
+    pub fn published(&self) -> Arc<Published> {
+        self.inner.shared.published()
+    }
+
+    /// The bytes of a tile, any width that the published tree has had; `None` for one it does not have.
+    ///
+    /// # Errors
+    /// A full tile that is not what the level above says is [`Error::Corrupt`].
+    pub fn tile(&self, id: TileId) -> Result<Option<Bytes>, Error> {
+        let shared = &self.inner.shared;
+        shared.alarmed(tiles::tile(&shared.published(), &shared.readers, id))
+    }
+
+    /// An entry bundle, any width that the published tree has had; `None` for one it does not have.
+    ///
+    /// # Errors
+    /// A leaf that is not what its tile says is [`Error::Corrupt`].
+    pub fn entries(&self, id: EntriesId) -> Result<Option<Bytes>, Error> {
+        let shared = &self.inner.shared;
+        shared.alarmed(tiles::entries(&shared.published(), &shared.readers, id))
+    }
+
+    /// The tag proof, of presence or absence, at the published checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::NotYetPublished`] for a key that is recorded and not covered; [`Error::ReadOnly`] when the store was
+    /// rolled back, because then absence would prove nothing.
+    pub fn tag_proof(&self, tag: &TagName) -> Result<String, Error> {
+        let shared = &self.inner.shared;
+        if let Some(read_only) = shared.read_only.as_ref().filter(|read_only| read_only.is_rollback()) {
+            return Err(read_only.clone().into());
+        }
+        shared.alarmed(proof::tag_proof(shared, tag))
+    }
+
+    /// Every leaf of `key` in the published log, oldest first; empty for a key that was never recorded.
+    ///
+    /// # Errors
+    /// A leaf that is not what its tile says is [`Error::Corrupt`].
+    pub fn history(&self, key: &TagKey) -> Result<Vec<Entry>, Error> {
+        let shared = &self.inner.shared;
+        let published = shared.published();
+        let row = shared.readers.with(|connection| store::tag(connection, key))?;
+        let Some(row) = row else { return Ok(Vec::new()) };
+        let changes = shared.readers.with(|connection| store::changes(connection, key))?;
+        let indices = std::iter::once(row.first).chain(changes).filter(|index| *index < published.size);
+        shared.alarmed(indices.map(|index| tiles::leaf(&published, &shared.readers, index)).collect())
+    }
+
+    /// Copies the running store to the new file `path`, mode 0600, in one consistent state.
+    ///
+    /// # Errors
+    /// Never overwrites a file.
+    pub fn backup(&self, path: &Path) -> Result<(), Error> {
+        let database = self.inner.shared.data_dir.join(schema::DATABASE_FILE);
+        backup::copy(&schema::connect(&database, Access::Read)?, path)
+    }
+
+    /// Whether the ledger can do its work. Costs one signature check.
+    pub fn health(&self) -> Health {
+        self.inner.shared.health()
+    }
+
+    /// Counters since the ledger was opened.
+    pub fn statistics(&self) -> Statistics {
+        let shared = &self.inner.shared;
+        shared.counters.read(shared.on_their_way.load(Acquire))
+    }
+
+    /// Takes no more submissions, finishes those that were taken, folds the write-ahead log into the database.
+    /// Reading goes on; the data directory stays locked until the last handle is dropped.
+    pub async fn close(&self) {
+        self.inner.stop();
+        let mut finished = self.inner.finished.clone();
+        // The sender goes away only after it has said so.
+        let _last = finished.wait_for(|done| *done).await;
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        self.queue.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer
+            && writer.join().is_err()
+        {
+            tracing::error!("the sequencer ended in a panic");
+        }
+        self.shared.readers.close();
+    }
+}
+
+/// Says that the writer has ended, however it ended.
+struct Done(watch::Sender<bool>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}

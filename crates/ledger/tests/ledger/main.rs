@@ -1,0 +1,12 @@
+//! The ledger from outside: what is answered, what is on disk, what an auditor sees.
+
+#[cfg(test)]
+mod appending;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod place;
+#[cfg(test)]
+mod starting;
