@@ -2,7 +2,7 @@
 //! It must not know who asks, and never lets "not yet published" look like "never recorded".
 
 use oci::TagName;
-use taglog::{TagKey, assemble};
+use taglog::{ProofParts, TagKey, assemble};
 use tlog::inclusion_proof_of_next;
 
 use crate::error::Error;
@@ -25,12 +25,12 @@ pub(crate) fn tag_proof(shared: &Shared, tag: &TagName) -> Result<String, Error>
             Some(lookup::record(&key, &value, &shared.records, read)?)
         }
     };
-    Ok(assemble(
-        &published.note,
-        published.size - 1,
-        &inclusion_proof_of_next(&published.before),
-        published.map.len(),
-        leaf.as_ref().map(|record| &*record.entry().bytes),
-        &published.map.prove(&key),
-    ))
+    Ok(assemble(&ProofParts {
+        checkpoint: &published.note,
+        size: published.size,
+        inclusion: &inclusion_proof_of_next(&published.before),
+        count: published.map.len(),
+        map: &published.map.prove(&key),
+        leaf: leaf.as_ref().map(|record| &*record.entry().bytes),
+    }))
 }

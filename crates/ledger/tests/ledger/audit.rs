@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ledger::Ledger;
 use oci::TagName;
-use taglog::{Leaf, LogIdentity, Replay, TagKey};
+use taglog::{Leaf, Replay, TagKey};
 use tlog::{
     EntriesId, Frontier, Hash, SignedCheckpoint, TILE_WIDTH, decode_entries, leaf_hash, node_hash,
     tiles_of_size,
@@ -115,7 +115,6 @@ fn perfect(hashes: &[Hash]) -> Hash {
 
 /// The newest leaf of every tag is what its proof, its lookup and its history say.
 fn check_proofs(ledger: &Ledger, leaves: &[Leaf]) {
-    let log = LogIdentity { origin: ledger.origin().to_owned(), key: ledger.verifier_key().clone() };
     let mut newest: BTreeMap<String, (TagName, u64)> = BTreeMap::new();
     for (index, leaf) in (0..).zip(leaves) {
         let (name, tag) = match leaf {
@@ -128,9 +127,9 @@ fn check_proofs(ledger: &Ledger, leaves: &[Leaf]) {
     }
     for (tag, index) in newest.values() {
         let proof = ledger.tag_proof(tag).unwrap();
-        let verified = taglog::verify(&proof, tag, &log).unwrap();
+        let verified = taglog::verify(&proof, tag, ledger.verifier_key()).unwrap();
         let leaf = &leaves[usize::try_from(*index).unwrap()];
-        assert_eq!(verified.current.as_ref(), Some(leaf), "{tag}");
+        assert_eq!(verified.current, Some((*index, leaf.clone())), "{tag}");
         let record = ledger.lookup(&TagKey::of(&tag.name, &tag.tag)).unwrap().unwrap();
         assert_eq!((record.index(), &record.entry().leaf), (*index, leaf), "{tag}");
         let history = ledger.history(record.key()).unwrap();

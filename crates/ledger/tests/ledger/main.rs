@@ -7,6 +7,8 @@ mod audit;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod place;
 #[cfg(test)]
 mod starting;

@@ -305,7 +305,7 @@ async fn a_write_ahead_log_that_was_lost_is_a_rollback() {
 async fn an_edited_record_is_corrupt_and_never_absent() {
     let place = Place::new();
     filled(&place, 0..10).await;
-    edit(&place, "UPDATE entries SET leaf = replace(leaf, 'time 17', 'time 16') WHERE idx = 2");
+    edit(&place, "UPDATE entries SET leaf = CAST(replace(leaf, 'time 17', 'time 16') AS BLOB) WHERE idx = 2");
     // Leaf 2 is not in a full tile, so the right edge shows it at the start.
     assert!(matches!(Ledger::open(place.options()), Err(OpenError::Inconsistent { .. })));
     let report = fsck(&place.options(), |_| ()).unwrap();
