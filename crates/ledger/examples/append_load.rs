@@ -1,5 +1,6 @@
 //! Measures the ledger against design §7 and prints one line per figure: appends alone and with 64 writers, reading,
-//! disk per tag, start and memory with a million tags. `append_load DIRECTORY [TAGS]`; run it in release.
+//! disk per tag, start and memory with a million tags. `append_load DIRECTORY [TAGS]`; run it in release, and a second
+//! time on the same directory to see start and memory of a process that has written nothing.
 
 #![expect(
     clippy::print_stdout,
@@ -29,6 +30,9 @@ fn main() {
         limits: Budgets::UNLIMITED,
         ..Options::new(&directory)
     };
+    if !ledger::presence(&options).is_none() {
+        return start_and_read(&options, tags);
+    }
     Ledger::init(&options).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let ledger = Ledger::open(options.clone()).unwrap();

@@ -251,7 +251,7 @@ impl Replay {
     }
 
     fn note_index(&mut self, is_index: bool) {
-        if self.size % 64 == 0 {
+        if self.size.is_multiple_of(64) {
             self.indexes.push(0);
         }
         if let Some(word) = self.indexes.last_mut() {

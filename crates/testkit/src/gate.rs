@@ -53,6 +53,15 @@ impl Gate {
             .expect("the gate outlives whoever watches it");
     }
 
+    /// Returns when at most `count` are waiting here, such as when clients have hung up.
+    pub async fn waiting_at_most(&self, count: usize) {
+        self.0
+            .subscribe()
+            .wait_for(|state| state.waiting <= count)
+            .await
+            .expect("the gate outlives whoever watches it");
+    }
+
     /// How many wait here now.
     #[must_use]
     pub fn waiting_now(&self) -> usize {

@@ -210,3 +210,67 @@ fn unchunk(mut rest: &[u8]) -> (Bytes, bool) {
         rest = tail.get(2 + size + 2..).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Reply {
+        Reply::parse(text.as_bytes(), false).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_complete_when_all_that_was_announced_is_there() {
+        let reply = parse("HTTP/1.1 404 Not Found\r\nA: 1\r\na:2\r\nContent-Length: 3\r\n\r\nabc");
+        assert_eq!((reply.status, reply.text(), reply.complete), (404, "abc", true));
+        assert_eq!((reply.header("A"), reply.header_lines("a")), (Some("1"), vec!["1", "2"]));
+        assert!(!parse("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc").complete);
+        assert!(parse("HTTP/1.1 200 OK\r\n\r\nabc").complete);
+    }
+
+    #[test]
+    fn the_answer_to_head_announces_a_body_that_does_not_come() {
+        let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
+        assert!(Reply::parse(bytes, true).unwrap().complete);
+        assert!(!Reply::parse(bytes, false).unwrap().complete);
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let top = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (chunks, text, complete) in [
+            ("3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n", "abc0123456789", true),
+            ("3\r\nabc\r\na\r\n01234", "abc01234", false),
+            ("3\r\nabc\r\n", "abc", false),
+            ("", "", false),
+        ] {
+            let reply = parse(&format!("{top}{chunks}"));
+            assert_eq!((reply.text(), reply.complete), (text, complete), "{chunks:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_ends_within_its_headers_is_none() {
+        for bytes in [b"".as_slice(), b"HTTP/1.1 200 OK\r\nA: 1\r\n"] {
+            let error = Reply::parse(bytes, false).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_sent_as_it_was_written() {
+        let (mut near, mut far) = tokio::io::duplex(4096);
+        let server = tokio::spawn(async move {
+            let mut request = vec![0; 4096];
+            let length = far.read(&mut request).await.unwrap();
+            far.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            request.truncate(length);
+            String::from_utf8(request).unwrap()
+        });
+        let request = Request::new("PUT", "http://127.0.0.1:1/a/../b?%2f").header("host", "me").body("{}");
+        assert_eq!(request.over(&mut near).await.unwrap().status, 204);
+        let expected =
+            "PUT /a/../b?%2f HTTP/1.1\r\nhost: me\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        assert_eq!(server.await.unwrap(), expected);
+    }
+}

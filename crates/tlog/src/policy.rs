@@ -109,7 +109,9 @@ impl Policy {
                 });
             }
             [other, ..] => {
-                return Err(format!("`{other}` is not `log`, `witness`, `group` or `quorum`, or lacks words"));
+                return Err(format!(
+                    "`{other}` is not `log`, `witness`, `group` or `quorum`, or lacks words"
+                ));
             }
         }
         Ok(())

@@ -1,1 +1,29 @@
 //! The registry client: credentials, address filter, redirects, retries, limits.
+//!
+//! Every request to an upstream is built here from scratch; nothing of a client's headers passes
+//! but a blob's range. Every manifest is hashed here. Knows no records and no policies.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod authorization;
+mod blob;
+mod body;
+mod client;
+mod endpoint;
+mod error;
+mod manifest;
+mod realm;
+mod resolver;
+mod send;
+mod settings;
+mod tags;
+mod token;
+
+pub use self::blob::{BlobAnswer, BlobMethod, BlobRange, BlobStream};
+pub use self::client::Client;
+pub use self::error::{Error, ErrorKind};
+pub use self::manifest::{FetchedManifest, Head};
+pub use self::resolver::Lookup;
+pub use self::settings::{Credentials, Settings, Timeouts, UpstreamSettings};
+pub use self::tags::TagsPage;

@@ -1,6 +1,16 @@
 //! The quirks, seen on the wire.
 
+mod bodies;
+mod connection;
 mod content;
+mod credentials;
+mod headers;
+mod negotiation;
+mod ranges;
+mod redirects;
+mod statuses;
+mod tag_pages;
+mod tokens;
 
 use super::*;
 use crate::wire::{self, Reply};

@@ -1,0 +1,1 @@
+//! Reading a log as a stranger: replaying it, client state, evidence, monitoring.

@@ -1,0 +1,219 @@
+//! Which hosts and addresses may be asked though nobody configured them: public ones, over https.
+//!
+//! The names in a request are anybody's choice, so this is what keeps us from being used to reach
+//! the network that we stand in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// Why an address or host may not be asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub(crate) &'static str);
+
+/// First address, prefix length.
+const DENIED_V4: [(Ipv4Addr, u32); 16] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
+
+const DENIED_V6: [(Ipv6Addr, u32); 11] = [
+    // Unspecified, loopback, IPv4-compatible and IPv4-mapped forms.
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 80),
+    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
+    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
+
+/// Whether an address is a public one.
+pub(crate) fn check_address(address: IpAddr) -> Result<(), Refused> {
+    let denied = match address {
+        IpAddr::V4(address) => DENIED_V4
+            .iter()
+            .any(|(first, length)| u32::from(address) >> (32 - length) == u32::from(*first) >> (32 - length)),
+        // An embedded IPv4 address could be checked; no registry is reached by one, so none is let through.
+        IpAddr::V6(address) => DENIED_V6.iter().any(|(first, length)| {
+            u128::from(address) >> (128 - length) == u128::from(*first) >> (128 - length)
+        }),
+    };
+    if denied { Err(Refused("its address is not a public one")) } else { Ok(()) }
+}
+
+/// Whether a URL that nobody configured may be asked; names are resolved and checked later.
+pub(crate) fn check_url(url: &Url) -> Result<(), Refused> {
+    if url.scheme() != "https" {
+        return Err(Refused("it is not reached over https"));
+    }
+    if url.port().is_some_and(|port| port != 443) {
+        return Err(Refused("its port is not 443"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Refused("its URL holds a user name or password"));
+    }
+    match url.host() {
+        None => Err(Refused("it has no host")),
+        Some(Host::Ipv4(address)) => check_address(address.into()),
+        Some(Host::Ipv6(address)) => check_address(address.into()),
+        Some(Host::Domain(name)) => check_name(name),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Refused> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let Some((_, last)) = name.rsplit_once('.') else {
+        return Err(Refused("its name has no dot"));
+    };
+    // Resolvers take some all-numeric names for addresses.
+    if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") {
+        return Err(Refused("its name is a number"));
+    }
+    if ["localhost", "local", "internal", "alt", "onion", "arpa"].contains(&last) {
+        return Err(Refused("its name is not a public one"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_are_not_public_are_refused() {
+        for address in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.100.100.200",
+            "127.0.0.1",
+            "127.255.0.1",
+            "168.63.129.16",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.7",
+            "203.0.113.7",
+            "224.0.0.1",
+            "239.1.1.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::7f00:1",
+            "::ffff:127.0.0.1",
+            "::ffff:8.8.8.8",
+            "::ffff:0:8.8.8.8",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "febf::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(check_address(address.parse().unwrap()).is_err(), "{address}");
+        }
+    }
+
+    #[test]
+    fn public_addresses_pass() {
+        for address in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.0.1",
+            "100.128.0.1",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "198.20.0.1",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "2001:4860::1",
+        ] {
+            assert!(check_address(address.parse().unwrap()).is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn urls_that_nobody_configured_are_https_on_443_with_a_public_name() {
+        for url in [
+            "http://ghcr.io/",
+            "https://ghcr.io:8443/",
+            "https://u@ghcr.io/",
+            "https://u:p@ghcr.io/",
+            "https://localhost/",
+            "https://localhost./",
+            "https://registry/",
+            "https://a.localhost/",
+            "https://a.local/",
+            "https://metadata.google.internal/",
+            "https://corp.alt/",
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://0x7f000001/",
+            "https://0177.0.0.1/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:7f00:1]/",
+            "https://169.254.169.254/",
+            "https://[fd00:ec2::254]/",
+            "https://100.100.100.200/",
+            "https://10.0.0.1/",
+            "https://0/",
+            "https://0.0.0.0/",
+            "ftp://ghcr.io/",
+            "https://１２７.0.0.1/",
+            "https://127。0。0。1/",
+            "https://[64:ff9b::a00:1]/",
+        ] {
+            let Ok(parsed) = Url::parse(url) else { continue };
+            assert!(check_url(&parsed).is_err(), "{url}");
+        }
+        for url in [
+            "https://ghcr.io/v2/",
+            "https://ghcr.io:443/",
+            "https://registry-1.docker.io/",
+            "https://xn--bcher-kva.example/",
+            "https://8.8.8.8/",
+            "https://ghcr.io./",
+        ] {
+            assert!(check_url(&Url::parse(url).unwrap()).is_ok(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What can go wrong between us and a registry.
+//!
+//! Messages name hosts and never carry tokens, passwords, or the query of a signed location.
+
+use std::time::Duration;
+
+use oci::{Digest, ManifestError, Sha256Digest};
+
+/// Why an upstream gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Neither by its own word nor after following its challenge is it there.
+    #[error("upstream has no such thing (404)")]
+    NotFound,
+    /// 401 or 403, after its challenge was answered as far as we can.
+    #[error("upstream denies {}", if *.had_credentials { "our credentials" } else { "anonymous pulls" })]
+    Denied {
+        /// Whether credentials are configured for it.
+        had_credentials: bool,
+    },
+    /// 429.
+    #[error("upstream limits our rate (429)")]
+    TooManyRequests {
+        /// By its own word.
+        retry_after: Option<Duration>,
+    },
+    /// 5xx.
+    #[error("upstream answers {status}")]
+    ServerError {
+        /// The status.
+        status: u16,
+    },
+    /// 416.
+    #[error("upstream has no such range (416)")]
+    RangeNotSatisfiable,
+    /// A status that no registry should give.
+    #[error("upstream answers {status}, which makes no sense here")]
+    UnexpectedStatus {
+        /// The status.
+        status: u16,
+    },
+    /// No connection, no TLS, or it broke.
+    #[error("`{host}` cannot be reached: {why}")]
+    Unreachable {
+        /// Whom.
+        host: String,
+        /// In short.
+        why: String,
+    },
+    /// Too slow.
+    #[error("`{host}` did not answer in time")]
+    TimedOut {
+        /// Who.
+        host: String,
+    },
+    /// A host that may not be asked: a private address, a port, http, or ourselves.
+    #[error(
+        "`{host}` may not be asked: {why}; a registry that is reached otherwise than by its public name over https has to be configured as `[upstreams.\"name.alt\"]`"
+    )]
+    HostRefused {
+        /// Whom.
+        host: String,
+        /// In short.
+        why: &'static str,
+    },
+    /// A token service that does not belong to the registry.
+    #[error(
+        "the token service `{realm}` does not belong to `{host}`; allow it with `token_hosts` of that upstream"
+    )]
+    RealmRefused {
+        /// The registry.
+        host: String,
+        /// The token service's host.
+        realm: String,
+    },
+    /// A token service that gives no token.
+    #[error("the token service of `{host}` gives no token: {why}")]
+    NoToken {
+        /// The registry.
+        host: String,
+        /// In short.
+        why: String,
+    },
+    /// Too many redirects, or one that leads nowhere.
+    #[error("`{host}` redirects {why}")]
+    Redirect {
+        /// Who.
+        host: String,
+        /// In short.
+        why: &'static str,
+    },
+    /// A body over its bound.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The bound.
+        limit: usize,
+    },
+    /// A body that ended early, or went on.
+    #[error("the answer was cut short: {received} of {expected} bytes")]
+    Truncated {
+        /// What came.
+        received: u64,
+        /// What was announced.
+        expected: u64,
+    },
+    /// The digest header does not fit the bytes.
+    #[error("upstream says {claimed}, but the bytes that it sends have {computed}")]
+    DigestLies {
+        /// By its header, or by the request.
+        claimed: Digest,
+        /// By the bytes.
+        computed: Sha256Digest,
+    },
+    /// Not a manifest.
+    #[error(transparent)]
+    InvalidManifest(#[from] ManifestError),
+    /// Not the JSON that it should be.
+    #[error("the answer is not a list of tags")]
+    InvalidList,
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up: {why}")]
+    Setup {
+        /// In short.
+        why: String,
+    },
+}
+
+/// What an error means to whoever asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ErrorKind {
+    /// It is not there.
+    NotFound,
+    /// It may not be read.
+    Denied {
+        /// Whether credentials are configured for the registry.
+        had_credentials: bool,
+    },
+    /// Ask again later.
+    TooManyRequests,
+    /// Too slow.
+    TimedOut,
+    /// A range beyond the end.
+    RangeNotSatisfiable,
+    /// We do not ask this host.
+    HostRefused,
+    /// Not a manifest, or too large.
+    InvalidManifest,
+    /// The digest header does not fit the bytes.
+    DigestLies,
+    /// Anything else that a working registry would not do.
+    Unavailable,
+}
+
+impl Error {
+    /// What it means.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound => ErrorKind::NotFound,
+            Self::Denied { had_credentials } => ErrorKind::Denied { had_credentials: *had_credentials },
+            Self::TooManyRequests { .. } => ErrorKind::TooManyRequests,
+            Self::TimedOut { .. } => ErrorKind::TimedOut,
+            Self::RangeNotSatisfiable => ErrorKind::RangeNotSatisfiable,
+            Self::HostRefused { .. } => ErrorKind::HostRefused,
+            Self::InvalidManifest(_) | Self::TooLarge { .. } => ErrorKind::InvalidManifest,
+            Self::DigestLies { .. } => ErrorKind::DigestLies,
+            Self::ServerError { .. }
+            | Self::UnexpectedStatus { .. }
+            | Self::Unreachable { .. }
+            | Self::RealmRefused { .. }
+            | Self::NoToken { .. }
+            | Self::Redirect { .. }
+            | Self::Truncated { .. }
+            | Self::InvalidList
+            | Self::Setup { .. } => ErrorKind::Unavailable,
+        }
+    }
+
+    /// One word for a metric.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Denied { .. } => "denied",
+            Self::TooManyRequests { .. } => "too_many_requests",
+            Self::ServerError { .. } => "server_error",
+            Self::RangeNotSatisfiable => "range",
+            Self::UnexpectedStatus { .. } => "unexpected_status",
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::HostRefused { .. } => "host_refused",
+            Self::RealmRefused { .. } => "realm_refused",
+            Self::NoToken { .. } => "no_token",
+            Self::Redirect { .. } => "redirect",
+            Self::TooLarge { .. } => "too_large",
+            Self::Truncated { .. } => "truncated",
+            Self::DigestLies { .. } => "digest_lies",
+            Self::InvalidManifest(_) => "invalid_manifest",
+            Self::InvalidList => "invalid_list",
+            Self::Setup { .. } => "setup",
+        }
+    }
+
+    /// How long upstream asks us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyRequests { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// What the HTTP client says, without the URL that it would print.
+    pub(crate) fn of_client(host: &str, error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::TimedOut { host: host.to_owned() };
+        }
+        let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
+        let mut deepest = "the connection failed".to_owned();
+        while let Some(cause) = source {
+            if let Some(refused) = cause.downcast_ref::<crate::address::Refused>() {
+                return Self::HostRefused { host: host.to_owned(), why: refused.0 };
+            }
+            deepest = cause.to_string();
+            source = cause.source();
+        }
+        Self::Unreachable { host: host.to_owned(), why: deepest }
+    }
+}

@@ -1,0 +1,132 @@
+//! Whether a token service belongs to the registry that names it.
+//!
+//! A challenge is the registry's word, and credentials go where it points: so it may point to
+//! itself, to its own domain, to a known pair, or to what an operator allows.
+
+use url::Url;
+
+use crate::Error;
+use crate::endpoint::{Endpoint, Reach, same_origin};
+
+/// Registries whose tokens come from another domain of the same house.
+const KNOWN: [(&str, &str); 4] = [
+    ("index.docker.io", "auth.docker.io"),
+    ("index.docker.io", "auth.ipv6.docker.com"),
+    ("registry.redhat.io", "sso.redhat.com"),
+    ("registry.connect.redhat.com", "sso.redhat.com"),
+];
+
+/// The realm as a URL, and which client may ask it.
+pub(crate) fn check(endpoint: &Endpoint, realm: &str) -> Result<(Url, Reach), Error> {
+    let refused = |shown: &str| Error::RealmRefused {
+        host: endpoint.host.to_string(),
+        realm: shown.chars().take(160).collect(),
+    };
+    let url = Url::parse(realm).map_err(|_why| refused("not a URL"))?;
+    let shown = url.host_str().unwrap_or_default().to_owned();
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused(&shown));
+    }
+    if same_origin(&url, endpoint.base()) {
+        let reach = endpoint.reach(&url).map_err(|_why| refused(&shown))?;
+        return Ok((url, reach));
+    }
+    if endpoint.allows_token_host(&url) {
+        return Ok((url, Reach::Configured));
+    }
+    let related =
+        [endpoint.host.as_str(), endpoint.base().host_str().unwrap_or_default()].iter().any(|host| {
+            KNOWN.contains(&(host, shown.as_str())) || is_below(host, &shown) || is_below(&shown, host)
+        });
+    if !related {
+        return Err(refused(&shown));
+    }
+    match endpoint.reach(&url) {
+        Ok(Reach::Public) => Ok((url, Reach::Public)),
+        Ok(Reach::Configured) | Err(_) => Err(refused(&shown)),
+    }
+}
+
+/// Whether `below` is a sub-domain of `above`, which has to be more than a top-level domain.
+fn is_below(below: &str, above: &str) -> bool {
+    above.contains('.') && below.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use oci::RegistryHost;
+
+    use super::*;
+    use crate::{Settings, UpstreamSettings};
+
+    fn endpoint(host: &str, upstream: Option<UpstreamSettings>) -> Endpoint {
+        let host = RegistryHost::canonicalize(host).unwrap();
+        let mut settings = Settings::default();
+        if let Some(upstream) = upstream {
+            settings.upstreams.insert(host.clone(), upstream);
+        }
+        Endpoint::of(&settings, &host).unwrap()
+    }
+
+    #[test]
+    fn token_services_of_the_same_house_are_asked() {
+        for (host, realm) in [
+            ("docker.io", "https://auth.docker.io/token"),
+            ("ghcr.io", "https://ghcr.io/token"),
+            ("quay.io", "https://quay.io/v2/auth"),
+            ("registry.gitlab.com", "https://gitlab.com/jwt/auth"),
+            ("public.ecr.aws", "https://public.ecr.aws/token/"),
+            ("gcr.io", "https://gcr.io/v2/token?x=1"),
+            ("example.com", "https://auth.example.com/token"),
+        ] {
+            assert_eq!(check(&endpoint(host, None), realm).unwrap().1, Reach::Public, "{realm}");
+        }
+    }
+
+    #[test]
+    fn token_services_of_strangers_are_not_asked() {
+        for (host, realm) in [
+            ("ghcr.io", "https://evil.example/token"),
+            ("ghcr.io", "http://ghcr.io/token"),
+            ("ghcr.io", "https://ghcr.io:8443/token"),
+            ("ghcr.io", "https://ghcr.io@evil.example/token"),
+            ("ghcr.io", "https://u:p@ghcr.io/token"),
+            ("ghcr.io", "https://169.254.169.254/token"),
+            ("ghcr.io", "http://169.254.169.254/latest/meta-data/"),
+            ("ghcr.io", "https://xghcr.io/token"),
+            ("ghcr.io", "https://io/token"),
+            ("a.example.com", "https://b.example.com/token"),
+            ("ghcr.io", "file:///etc/passwd"),
+            ("ghcr.io", "not a url"),
+            ("ghcr.io", "https://localhost/token"),
+            ("quay.io", "https://auth.docker.io/token"),
+        ] {
+            assert!(
+                matches!(check(&endpoint(host, None), realm), Err(Error::RealmRefused { .. })),
+                "{realm}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_configured_upstream_may_issue_its_own_tokens_and_name_others() {
+        let upstream = UpstreamSettings {
+            url: Some(Url::parse("http://127.0.0.1:5001").unwrap()),
+            token_hosts: BTreeSet::from(["127.0.0.1:5002".to_owned(), "login.example".to_owned()]),
+            ..UpstreamSettings::default()
+        };
+        let endpoint = endpoint("corp.alt", Some(upstream));
+        for realm in
+            ["http://127.0.0.1:5001/token", "http://127.0.0.1:5002/token", "https://login.example/token"]
+        {
+            assert_eq!(check(&endpoint, realm).unwrap().1, Reach::Configured, "{realm}");
+        }
+        for realm in
+            ["http://127.0.0.1:5003/token", "http://login.example/token", "https://other.example/token"]
+        {
+            assert!(check(&endpoint, realm).is_err(), "{realm}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the client is told at start-up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use oci::RegistryHost;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::resolver::Lookup;
+
+/// Everything that the client is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Registries that are reached otherwise than by their own name over https, or with credentials.
+    pub upstreams: BTreeMap<RegistryHost, UpstreamSettings>,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// Our own host names: asking ourselves would go round for ever.
+    pub own_hosts: BTreeSet<String>,
+    /// How names are resolved.
+    pub lookup: Lookup,
+}
+
+/// One configured registry.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamSettings {
+    /// Where it is reached; http, ports and private addresses are allowed here.
+    pub url: Option<Url>,
+    /// For Basic, and for its token service.
+    pub credentials: Option<Credentials>,
+    /// Hosts (or `host:port`), besides its own, that may issue its tokens.
+    pub token_hosts: BTreeSet<String>,
+    /// `host:port` of storage that it may redirect to though it is not public.
+    pub redirect_hosts: BTreeSet<String>,
+}
+
+/// User name and password.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Not secret.
+    pub username: String,
+    /// Never printed.
+    pub password: SecretString,
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a connection, TLS included.
+    pub connect: Duration,
+    /// From the request to the answer's headers.
+    pub headers: Duration,
+    /// For the whole of a manifest, a token or a list.
+    pub total: Duration,
+    /// Between two pieces of a body.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            headers: Duration::from_secs(15),
+            total: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            upstreams: BTreeMap::new(),
+            timeouts: Timeouts::default(),
+            own_hosts: BTreeSet::new(),
+            lookup: Lookup::System,
+        }
+    }
+}
