@@ -1,1 +1,23 @@
 //! The service: edge, policy, pipeline, pages, administration.
+//!
+//! [`serve`] is all that a program needs. Knows no SQL, no signatures' making and no Merkle trees:
+//! those are the ledger's.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+mod app;
+mod blobs;
+pub mod config;
+mod edge;
+mod error;
+mod health;
+mod log_api;
+mod pages;
+pub mod policy;
+mod resolve;
+mod start;
+mod tags_list;
+pub mod telemetry;
+
+pub use self::start::{ServeError, Service, Surroundings, ledger_options, new_log_options, serve};

@@ -1,0 +1,70 @@
+//! The two commands themselves, on an open log.
+
+use std::sync::Arc;
+
+use ledger::{Appended, Ledger, ManifestBytes, Recorded, Submission};
+use oci::{ManifestSelector, Name, Sha256Digest, TagName};
+use taglog::{SupersedeRule, TagKey};
+
+use super::{AdminError, Command, Outcome};
+
+/// Fetches and hashes what a tag is to mean, then appends the leaf.
+pub(super) async fn execute(
+    ledger: &Ledger,
+    upstream: &upstream::Client,
+    command: Command,
+) -> Result<Outcome, AdminError> {
+    if ledger.supersede_rule() == SupersedeRule::Never {
+        return Err(ledger::AppendError::Forbidden.into());
+    }
+    let (tag, submission, old) = match command {
+        Command::Supersede { tag, digest, reason } => {
+            let old = current(ledger, &tag)?.digest();
+            let manifest = fetch(ledger, upstream, &tag.name, digest).await?;
+            let TagName { name, tag: of } = tag.clone();
+            (tag, Submission::Supersede { name, tag: of, old, manifest, reason }, old)
+        }
+        Command::Thaw { tag, reason } => {
+            let old = current(ledger, &tag)?.digest();
+            let TagName { name, tag: of } = tag.clone();
+            (tag, Submission::Thaw { name, tag: of, digest: old, reason }, old)
+        }
+    };
+    match ledger.append(submission).await? {
+        Appended::Recorded(record) => {
+            let kind = record.entry().leaf.kind().to_owned();
+            tracing::warn!(reference = %tag, %kind, index = record.index(), %old, new = %record.digest(), "an operator changed a record");
+            Ok(Outcome {
+                kind,
+                index: record.index(),
+                time: record.time(),
+                old: old.to_string(),
+                new: record.digest().to_string(),
+            })
+        }
+        Appended::Existing(_) | Appended::Evidence { .. } | Appended::Kept | Appended::NotRecorded(_) => {
+            Err(AdminError::NotRecorded { tag: tag.to_string() })
+        }
+    }
+}
+
+fn current(ledger: &Ledger, tag: &TagName) -> Result<Arc<Recorded>, AdminError> {
+    let record = ledger.lookup(&TagKey::of(&tag.name, &tag.tag))?;
+    record.ok_or_else(|| AdminError::NotRecorded { tag: tag.to_string() })
+}
+
+/// From upstream; where that cannot answer, what passed through here before will do, for its bytes are hashed too.
+async fn fetch(
+    ledger: &Ledger,
+    upstream: &upstream::Client,
+    name: &Name,
+    digest: Sha256Digest,
+) -> Result<ManifestBytes, AdminError> {
+    match upstream.manifest(name, &ManifestSelector::Digest(digest.into())).await {
+        Ok(fetched) => Ok(ManifestBytes::new(fetched.bytes, Some(fetched.manifest.media_type.as_str()))?),
+        Err(source) => match ledger.manifest(name, &digest)? {
+            Some(stored) => Ok(ManifestBytes::new(stored.bytes.clone(), Some(stored.media_type.as_str()))?),
+            None => Err(AdminError::Fetch { subject: format!("{name}@{digest}"), source }),
+        },
+    }
+}

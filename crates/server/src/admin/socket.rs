@@ -1,0 +1,184 @@
+//! The admin socket: one line of JSON asks, one line answers.
+//!
+//! Who may open the socket's file (mode 0600, in a directory of mode 0700) may give commands: the
+//! file system authenticates. Knows nothing of what commands do.
+
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci::{Sha256Digest, TagName};
+use serde::{Deserialize, Serialize};
+use taglog::Reason;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::execute::execute;
+use super::{AdminError, Command, Outcome};
+use crate::app::App;
+use crate::log_api;
+
+const FILE: &str = "admin.sock";
+/// Bytes of a question or an answer.
+const MAX_LINE: u64 = 64 * 1024;
+/// How long a connection may take to ask, and an answer to come; a fetch lies between.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Question {
+    Supersede { reference: String, digest: String, reason: String },
+    Thaw { reference: String, reason: String },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Done(Outcome),
+    Refused(String),
+}
+
+/// The service's end.
+pub(crate) struct Listener(UnixListener);
+
+impl Listener {
+    /// Binds `<data_dir>/admin.sock`. The data directory's lock is held, so a socket that is there is a dead one.
+    ///
+    /// The service works without: then commands need it stopped.
+    pub(crate) fn bind(data_dir: &Path) -> Option<Self> {
+        let path = data_dir.join(FILE);
+        let bound = || {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = UnixListener::bind(&path)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        match bound() {
+            Ok(listener) => Some(Self(listener)),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "no admin socket: `supersede` and `thaw` need the service stopped");
+                None
+            }
+        }
+    }
+
+    /// Answers one connection after the other until `stop` resolves; a command that runs is finished.
+    pub(crate) async fn serve(self, app: Arc<App>, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => return,
+                accepted = self.0.accept() => accepted,
+            };
+            let answered = match accepted {
+                Ok((stream, _peer)) => tokio::time::timeout(PATIENCE, answer(&app, stream)).await,
+                Err(error) => Ok(Err(error)),
+            };
+            match answered {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "an admin command could not be answered"),
+                Err(_late) => tracing::warn!("an admin command took too long"),
+            }
+        }
+    }
+}
+
+async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut stream).take(MAX_LINE).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Question>(&line) {
+        Err(error) => Answer::Refused(format!("not a command: {error}")),
+        Ok(question) => match command(question) {
+            Err(message) => Answer::Refused(message),
+            Ok(command) => match execute(&app.ledger, &app.upstream, command.clone()).await {
+                Ok(outcome) => {
+                    app.changed(&command);
+                    Answer::Done(outcome)
+                }
+                Err(error) => Answer::Refused(with_sources(&error)),
+            },
+        },
+    };
+    let mut line = serde_json::to_string(&answer)?;
+    line.push('\n');
+    stream.get_mut().write_all(line.as_bytes()).await
+}
+
+/// Asks the running service; `None` where there is none.
+pub(super) async fn ask(
+    data_dir: &Path,
+    command: &Command,
+) -> Result<Option<Result<Outcome, AdminError>>, AdminError> {
+    let mut stream = match UnixStream::connect(data_dir.join(FILE)).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(AdminError::Socket(error)),
+    };
+    let exchange = async {
+        let mut line = serde_json::to_string(&question(command))?;
+        line.push('\n');
+        stream.write_all(line.as_bytes()).await?;
+        let mut answer = String::new();
+        BufReader::new(&mut stream).take(MAX_LINE).read_line(&mut answer).await?;
+        Ok(answer)
+    };
+    let answer = tokio::time::timeout(PATIENCE, exchange)
+        .await
+        .unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(AdminError::Socket)?;
+    match serde_json::from_str::<Answer>(&answer) {
+        Ok(Answer::Done(outcome)) => Ok(Some(Ok(outcome))),
+        Ok(Answer::Refused(message)) => Ok(Some(Err(AdminError::Refused { message }))),
+        Err(_other_version) => Err(AdminError::Protocol),
+    }
+}
+
+fn question(command: &Command) -> Question {
+    match command {
+        Command::Supersede { tag, digest, reason } => Question::Supersede {
+            reference: tag.to_string(),
+            digest: digest.to_string(),
+            reason: reason.as_str().to_owned(),
+        },
+        Command::Thaw { tag, reason } => {
+            Question::Thaw { reference: tag.to_string(), reason: reason.as_str().to_owned() }
+        }
+    }
+}
+
+fn command(question: Question) -> Result<Command, String> {
+    let tag = |reference: &str| -> Result<TagName, String> {
+        log_api::tag_name(reference).map_err(|error| error.to_string())
+    };
+    let reason = |text: &str| Reason::parse(text).map_err(|error| error.to_string());
+    Ok(match question {
+        Question::Supersede { reference, digest, reason: text } => Command::Supersede {
+            tag: tag(&reference)?,
+            digest: Sha256Digest::parse(&digest).map_err(|error| error.to_string())?,
+            reason: reason(&text)?,
+        },
+        Question::Thaw { reference, reason: text } => {
+            Command::Thaw { tag: tag(&reference)?, reason: reason(&text)? }
+        }
+    })
+}
+
+/// An error with what caused it, in one line.
+fn with_sources(error: &AdminError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! What every handler shares: configuration, ledger, upstream client, and what is in flight.
+//!
+//! Built once at start-up; handlers get it whole. Knows no HTTP.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use ledger::{Ledger, Recorded};
+use oci::{ManifestSelector, Name, RegistryHost, Tag};
+use taglog::TagKey;
+
+use crate::admin::Command;
+use crate::config::Config;
+use crate::error::Error;
+use crate::resolve::{Ask, Flights, Freshness, Served};
+use crate::telemetry::metrics::Metrics;
+
+/// The running service.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
+    pub(crate) upstream: upstream::Client,
+    pub(crate) flights: Flights<TagKey, Result<Served, Error>>,
+    pub(crate) freshness: Freshness,
+    pub(crate) metrics: Metrics,
+    /// The log's origin, as the value of `Tlog-Log`.
+    pub(crate) origin_header: HeaderValue,
+    /// `public_url` without a slash at its end.
+    base_url: String,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub(crate) fn new(config: Config, ledger: Ledger, upstream: upstream::Client) -> Arc<Self> {
+        let origin_header = HeaderValue::from_str(ledger.origin())
+            .unwrap_or_else(|_never| HeaderValue::from_static("invalid"));
+        Arc::new(Self {
+            flights: Flights::new(),
+            freshness: Freshness::new(config.recheck),
+            metrics: Metrics::new(),
+            base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
+            origin_header,
+            config,
+            ledger,
+            upstream,
+        })
+    }
+
+    /// The record of a tag.
+    pub(crate) fn lookup(&self, key: &TagKey, ask: &Ask) -> Result<Option<Arc<Recorded>>, Error> {
+        self.ledger.lookup(key).map_err(|source| ask.store(source))
+    }
+
+    /// An operator changed what a tag means: a check of what it meant before is worth nothing.
+    pub(crate) fn changed(&self, command: &Command) {
+        let (Command::Supersede { tag, .. } | Command::Thaw { tag, .. }) = command;
+        self.freshness.forget(&TagKey::of(&tag.name, &tag.tag));
+    }
+
+    /// Where a proof of what the log says of a tag is served.
+    pub(crate) fn proof_url(&self, name: &Name, tag: &Tag) -> String {
+        format!("{}/proof/{name}:{tag}", self.base_url)
+    }
+
+    /// The page of a tag.
+    pub(crate) fn page_url(&self, name: &Name, tag: &Tag) -> String {
+        format!("{}/t/{name}:{tag}", self.base_url)
+    }
+
+    /// What upstream says a tag is, without its bytes.
+    pub(crate) async fn head_tag(
+        &self,
+        name: &Name,
+        selector: &ManifestSelector,
+    ) -> Result<upstream::Head, upstream::Error> {
+        let answer = self.upstream.head_manifest(name, selector).await;
+        self.count(name.host(), "head", answer.as_ref().err());
+        answer
+    }
+
+    /// A tag's manifest, hashed.
+    pub(crate) async fn fetch_tag(
+        &self,
+        name: &Name,
+        tag: &Tag,
+    ) -> Result<upstream::FetchedManifest, upstream::Error> {
+        self.fetch(name, &ManifestSelector::Tag(tag.clone())).await
+    }
+
+    /// A manifest, hashed.
+    pub(crate) async fn fetch(
+        &self,
+        name: &Name,
+        selector: &ManifestSelector,
+    ) -> Result<upstream::FetchedManifest, upstream::Error> {
+        let answer = self.upstream.manifest(name, selector).await;
+        self.count(name.host(), "manifest", answer.as_ref().err());
+        answer
+    }
+
+    /// Counts a question to upstream and how it ended.
+    pub(crate) fn count(&self, host: &RegistryHost, kind: &'static str, error: Option<&upstream::Error>) {
+        let code = error.map_or("ok", upstream::Error::label);
+        self.metrics.asked(self.upstream.label(host), kind, code);
+    }
+}

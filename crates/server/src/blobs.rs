@@ -1,0 +1,163 @@
+//! Blobs: upstream's redirect handed on, or its bytes streamed and hashed.
+//!
+//! A full stream that does not match its digest is cut before its last chunk, so that no client
+//! takes it for whole. Redirected and ranged bodies are the client's to check, as always with OCI.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    IF_RANGE, LOCATION, RANGE,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
+use oci::{Digest, Digester, Name};
+use upstream::{BlobAnswer, BlobMethod, BlobStream};
+
+use crate::app::App;
+use crate::config::BlobMode;
+use crate::edge::body::{Body, StreamError, full, stream};
+use crate::edge::respond::IMMUTABLE;
+use crate::error::Error;
+
+/// A blob's bytes never arrive as a type that a browser would run.
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Answers GET and HEAD of a blob with the client's own method upstream: a location obtained by one
+/// need not work for the other.
+pub(crate) async fn blob(
+    app: &App,
+    method: &Method,
+    request: &HeaderMap,
+    name: &Name,
+    digest: Digest,
+) -> Result<Response<Body>, Error> {
+    if app.config.blobs == BlobMode::Deny {
+        return Err(Error::BlobsDenied);
+    }
+    let asked = if method == Method::HEAD { BlobMethod::Head } else { BlobMethod::Get };
+    let range =
+        upstream::BlobRange { range: request.get(RANGE).cloned(), if_range: request.get(IF_RANGE).cloned() };
+    let follow = app.config.blobs == BlobMode::Stream;
+    let answer = app.upstream.blob(asked, name, &digest, &range, follow).await;
+    app.count(name.host(), "blob", answer.as_ref().err());
+    let answer = answer.map_err(|source| Error::Upstream {
+        subject: format!("{name}@{digest}"),
+        source: std::sync::Arc::new(source),
+    })?;
+    Ok(match answer {
+        BlobAnswer::Redirect { location } => redirect(location.as_str(), &digest),
+        BlobAnswer::Stream(blob) => streamed(method, blob, &digest),
+    })
+}
+
+fn redirect(location: &str, digest: &Digest) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let headers = response.headers_mut();
+    text(headers, LOCATION, location);
+    text(headers, HeaderName::from_static("docker-content-digest"), &digest.to_string());
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    // The location is signed for a short time.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn streamed(method: &Method, blob: BlobStream, digest: &Digest) -> Response<Body> {
+    let partial = blob.content_range.is_some();
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, blob.multipart.unwrap_or(OCTETS));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CACHE_CONTROL, IMMUTABLE);
+    text(headers, ETAG, &format!("\"{digest}\""));
+    text(headers, HeaderName::from_static("docker-content-digest"), &digest.to_string());
+    if let Some(length) = blob.content_length {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Some(range) = blob.content_range {
+        headers.insert(CONTENT_RANGE, range);
+    }
+    if method == Method::GET {
+        let chunks = blob.body.map(|chunk| chunk.map_err(StreamError::from));
+        *response.body_mut() = match Digester::new(digest) {
+            Some(digester) if !partial => stream(checked(chunks, digester)),
+            _ => stream(chunks),
+        };
+    }
+    response
+}
+
+/// Passes chunks on, one behind: the last is let go only when the whole matches.
+fn checked(
+    chunks: impl Stream<Item = Result<Bytes, StreamError>> + Send + 'static,
+    digester: Digester,
+) -> impl Stream<Item = Result<Bytes, StreamError>> + Send + 'static {
+    struct State<Chunks> {
+        chunks: std::pin::Pin<Box<Chunks>>,
+        digester: Option<Digester>,
+        held: Option<Bytes>,
+    }
+    let state = State { chunks: Box::pin(chunks), digester: Some(digester), held: None };
+    futures_util::stream::unfold(state, |mut state| async move {
+        loop {
+            match state.chunks.next().await {
+                Some(Ok(chunk)) if chunk.is_empty() => {}
+                Some(Ok(chunk)) => {
+                    state.digester.as_mut()?.update(&chunk);
+                    if let Some(before) = state.held.replace(chunk) {
+                        return Some((Ok(before), state));
+                    }
+                }
+                Some(Err(error)) => {
+                    state.digester = None;
+                    return Some((Err(error), state));
+                }
+                None => {
+                    let digester = state.digester.take()?;
+                    if !digester.matches() {
+                        return Some((Err(StreamError::Mismatch), state));
+                    }
+                    return state.held.take().map(|last| (Ok(last), state));
+                }
+            }
+        }
+    })
+}
+
+fn text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pass(chunks: &[&'static [u8]], digest: &Digest) -> (Vec<u8>, bool) {
+        let chunks: Vec<Result<Bytes, StreamError>> =
+            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
+        let out = checked(futures_util::stream::iter(chunks), Digester::new(digest).unwrap());
+        let out: Vec<_> = out.collect().await;
+        let whole = out.iter().all(Result::is_ok);
+        (out.into_iter().flatten().flatten().collect(), whole)
+    }
+
+    fn digest(bytes: &[u8]) -> Digest {
+        oci::Sha256Digest::of(bytes).into()
+    }
+
+    #[tokio::test]
+    async fn a_matching_stream_passes_whole() {
+        assert_eq!(pass(&[b"ab", b"", b"c"], &digest(b"abc")).await, (b"abc".to_vec(), true));
+        assert_eq!(pass(&[], &digest(b"")).await, (Vec::new(), true));
+    }
+
+    #[tokio::test]
+    async fn the_last_chunk_of_a_wrong_stream_is_never_let_go() {
+        assert_eq!(pass(&[b"ab", b"x"], &digest(b"abc")).await, (b"ab".to_vec(), false));
+        assert_eq!(pass(&[b"abx"], &digest(b"abc")).await, (Vec::new(), false));
+        assert_eq!(pass(&[b"ab"], &digest(b"abc")).await, (Vec::new(), false));
+    }
+}

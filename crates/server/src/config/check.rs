@@ -1,0 +1,49 @@
+//! Combinations of keys that the service refuses to start with.
+//!
+//! Each protects somebody: credentials from serving strangers, private names from a public log,
+//! a log's name from being unusable. Pure.
+
+use super::{Config, ConfigError};
+
+/// The first reason not to start, if there is one.
+pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
+    let refused = |message: String, hint: &str| Err(ConfigError::Refused { message, hint: hint.to_owned() });
+    let with_credentials = || {
+        let hosts = config.upstreams.iter().filter(|(_, upstream)| upstream.credentials.is_some());
+        hosts.map(|(host, _)| format!("`{host}`")).collect::<Vec<_>>().join(", ")
+    };
+    if config.has_credentials() && !config.listen.ip().is_loopback() && !config.anonymous {
+        return refused(
+            format!(
+                "`listen = \"{}\"` is open to the network and the upstreams {} have credentials: anyone who reaches this address could read what they can",
+                config.listen,
+                with_credentials()
+            ),
+            "listen on loopback behind something that authenticates clients, or accept it with `anonymous = true`",
+        );
+    }
+    if config.has_credentials() && config.public && !config.publish_names {
+        return refused(
+            format!(
+                "`public = true` would show the names of private repositories of {} in the log, in proofs and on pages",
+                with_credentials()
+            ),
+            "set `public = false`, or accept it with `publish_names = true`",
+        );
+    }
+    let origin = &config.log.origin;
+    let printable = origin.bytes().all(|byte| matches!(byte, b'!'..=b'*' | b','..=b'~'));
+    if origin.is_empty() || origin.len() > 255 || !printable {
+        return refused(
+            format!("`log.origin = \"{origin}\"` cannot name a log"),
+            "use 1 to 255 printable ASCII characters without spaces and `+`, such as `tlog.example/log`",
+        );
+    }
+    if config.metrics_listen == Some(config.listen) {
+        return refused(
+            format!("`metrics_listen` and `listen` are both `{}`", config.listen),
+            "leave `metrics_listen` out: `/metrics` is on `listen` then",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Every environment variable that the service reads, in one table.
+//!
+//! Knows the names and how each value is parsed into the file's own type; knows no defaults.
+
+use super::error::ConfigError;
+use super::file::File;
+use super::layers;
+
+/// Reads one variable; injected, so that tests need no real environment.
+pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+type Setter = fn(&mut File, &str) -> Result<(), String>;
+
+/// Name, the key that it sets, and how.
+const VARIABLES: &[(&str, &str, Setter)] = &[
+    ("TLOGISTRY_LISTEN", "listen", |file, value| set(&mut file.listen, value)),
+    ("TLOGISTRY_PUBLIC_URL", "public_url", |file, value| {
+        file.public_url = Some(layers::parse_url(value)?);
+        Ok(())
+    }),
+    ("TLOGISTRY_DATA_DIR", "data_dir", |file, value| set(&mut file.data_dir, value)),
+    ("TLOGISTRY_RECHECK", "recheck", |file, value| set(&mut file.recheck, value)),
+    ("TLOGISTRY_RECHECK_TIMEOUT", "recheck_timeout", |file, value| set(&mut file.recheck_timeout, value)),
+    ("TLOGISTRY_ON_MOVE", "on_move", |file, value| choose(&mut file.on_move, value)),
+    ("TLOGISTRY_ON_GONE", "on_gone", |file, value| choose(&mut file.on_gone, value)),
+    ("TLOGISTRY_REFUSAL_CODE", "refusal_code", |file, value| choose(&mut file.refusal_code, value)),
+    ("TLOGISTRY_BLOBS", "blobs", |file, value| choose(&mut file.blobs, value)),
+    ("TLOGISTRY_PUBLIC", "public", |file, value| set(&mut file.public, value)),
+    ("TLOGISTRY_ANONYMOUS", "anonymous", |file, value| set(&mut file.anonymous, value)),
+    ("TLOGISTRY_PUBLISH_NAMES", "publish_names", |file, value| set(&mut file.publish_names, value)),
+    ("TLOGISTRY_METRICS_LISTEN", "metrics_listen", |file, value| set(&mut file.metrics_listen, value)),
+    ("TLOGISTRY_LOG_FORMAT", "log_format", |file, value| choose(&mut file.log_format, value)),
+    ("TLOGISTRY_LOG_ORIGIN", "log.origin", |file, value| set(&mut file.log.origin, value)),
+    ("TLOGISTRY_LOG_KEY_FILE", "log.key_file", |file, value| set(&mut file.log.key_file, value)),
+    ("TLOGISTRY_LOG_GUARD_FILE", "log.guard_file", |file, value| set(&mut file.log.guard_file, value)),
+];
+
+/// Puts every variable that is set over `file`; gives the keys that it set.
+pub(super) fn read(
+    environment: &Environment<'_>,
+    file: &mut File,
+) -> Result<Vec<(&'static str, &'static str)>, ConfigError> {
+    let mut found = Vec::new();
+    for (variable, key, setter) in VARIABLES {
+        let Some(value) = environment(variable).filter(|value| !value.is_empty()) else { continue };
+        setter(file, &value).map_err(|message| ConfigError::Environment { variable, message })?;
+        found.push((*key, *variable));
+    }
+    Ok(found)
+}
+
+fn set<T: std::str::FromStr<Err: std::fmt::Display>>(
+    slot: &mut Option<T>,
+    value: &str,
+) -> Result<(), String> {
+    *slot = Some(value.parse().map_err(|error| format!("`{value}`: {error}"))?);
+    Ok(())
+}
+
+/// For values whose words are those of the file.
+fn choose<T: serde::de::DeserializeOwned>(slot: &mut Option<T>, value: &str) -> Result<(), String> {
+    let error = |error: serde::de::value::Error| error.to_string();
+    let deserializer = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(value);
+    *slot = Some(T::deserialize(deserializer).map_err(error)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variable: &str, value: &str) -> Result<File, ConfigError> {
+        let mut file = File::default();
+        read(&|name| (name == variable).then(|| value.to_owned()), &mut file)?;
+        Ok(file)
+    }
+
+    #[test]
+    fn a_variable_is_parsed_like_the_key_that_it_sets() {
+        let file = with("TLOGISTRY_LISTEN", "0.0.0.0:5000").unwrap();
+        assert_eq!(file.listen.unwrap().port(), 5000);
+        assert_eq!(
+            with("TLOGISTRY_ON_MOVE", "serve-recorded").unwrap().on_move,
+            Some(crate::policy::OnMove::ServeRecorded)
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_names_the_variable_and_the_forms_it_takes() {
+        let error = |variable, value| with(variable, value).unwrap_err().to_string();
+        assert!(
+            error("TLOGISTRY_RECHECK", "often")
+                .starts_with("environment variable `TLOGISTRY_RECHECK`: `often`")
+        );
+        assert!(error("TLOGISTRY_ON_MOVE", "panic").contains("`serve-recorded`"));
+    }
+
+    #[test]
+    fn an_empty_variable_sets_nothing() {
+        assert!(with("TLOGISTRY_LISTEN", "").unwrap().listen.is_none());
+    }
+}

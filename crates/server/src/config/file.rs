@@ -1,0 +1,167 @@
+//! The configuration file, key by key, before defaults and other layers.
+//!
+//! The doc comments here are the reference of the keys. Unknown keys are errors; every value is
+//! parsed into the type that it means, so that an error carries its line and column.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use oci::RegistryHost;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::values::{BlobMode, ByteSize, LogFormat, OnGone, RefusalCode, Span, Supersede};
+use crate::policy::{Action, OnMove, Pattern};
+
+/// Everything that a file may say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Address and port to listen on; default `127.0.0.1:8080`.
+    pub(super) listen: Option<SocketAddr>,
+    /// The URL under which clients reach us; default `http://<listen>`.
+    #[serde(default, deserialize_with = "text::url")]
+    pub(super) public_url: Option<Url>,
+    /// Where the log lives.
+    pub(super) data_dir: Option<PathBuf>,
+    /// How long a check of a recorded tag against upstream stays fresh; default `0s`: every pull.
+    pub(super) recheck: Option<Span>,
+    /// How long a pull of a recorded tag waits for that check; default `2s`.
+    pub(super) recheck_timeout: Option<Span>,
+    /// What a moved tag gets; default `refuse`.
+    pub(super) on_move: Option<OnMove>,
+    /// What a tag that upstream removed gets; default `refuse`.
+    pub(super) on_gone: Option<OnGone>,
+    /// The error code of a refusal; default `MANIFEST_UNVERIFIED`.
+    pub(super) refusal_code: Option<RefusalCode>,
+    /// How blobs reach a client; default `redirect`.
+    pub(super) blobs: Option<BlobMode>,
+    /// Opens `/log`, `/proof` and the pages; default true while no upstream has credentials.
+    pub(super) public: Option<bool>,
+    /// Serve what our upstream credentials can read to anyone who reaches us; default false.
+    pub(super) anonymous: Option<bool>,
+    /// Let the public log name repositories that our upstream credentials can read; default false.
+    pub(super) publish_names: Option<bool>,
+    /// A second address for `/metrics` alone; default none, and `/metrics` is on `listen`.
+    pub(super) metrics_listen: Option<SocketAddr>,
+    /// Form of log lines; default `auto`.
+    pub(super) log_format: Option<LogFormat>,
+    #[serde(default)]
+    pub(super) log: LogTable,
+    #[serde(default)]
+    pub(super) limits: LimitsTable,
+    #[serde(default, deserialize_with = "text::hosts")]
+    pub(super) upstreams: BTreeMap<RegistryHost, UpstreamTable>,
+    #[serde(default)]
+    pub(super) policy: Vec<PolicyTable>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogTable {
+    /// The log's name in every checkpoint; fixed when the log is created.
+    pub(super) origin: Option<String>,
+    /// Whether leaf 0 of a new log allows re-pins; default `operator`.
+    pub(super) supersede: Option<Supersede>,
+    /// The signing key; default `<data_dir>/log.key`.
+    pub(super) key_file: Option<PathBuf>,
+    /// The rollback guard, best on another volume; default `<data_dir>/guard`.
+    pub(super) guard_file: Option<PathBuf>,
+}
+
+/// `[limits]`; 0 = none.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsTable {
+    /// Default 10000.
+    pub(super) new_records_per_client_per_day: Option<u64>,
+    /// Default 100000.
+    pub(super) new_records_per_upstream_per_day: Option<u64>,
+    /// Default `2GiB`.
+    pub(super) manifest_bytes_per_day: Option<ByteSize>,
+    /// Default 16.
+    pub(super) moved_per_tag_per_day: Option<u64>,
+    /// Default 64.
+    pub(super) seen_per_tag_per_day: Option<u64>,
+    /// Free disk below which nothing new is recorded; default `1GiB`.
+    pub(super) min_free: Option<ByteSize>,
+    /// Connections at one time; default 4096.
+    pub(super) connections: Option<u32>,
+}
+
+/// `[upstreams."<registry name>"]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpstreamTable {
+    /// Where the registry is reached; http, ports and private addresses are allowed here only.
+    #[serde(default, deserialize_with = "text::url")]
+    pub(super) url: Option<Url>,
+    /// With `password_file` or `password`.
+    pub(super) username: Option<String>,
+    /// A file whose first line is the password.
+    pub(super) password_file: Option<PathBuf>,
+    /// The password itself; a file is better.
+    pub(super) password: Option<SecretString>,
+    /// Hosts, besides the registry's own, that may issue its tokens.
+    #[serde(default)]
+    pub(super) token_hosts: Vec<String>,
+    /// `host:port` of storage that this registry may redirect to though it is not public.
+    #[serde(default)]
+    pub(super) redirect_hosts: Vec<String>,
+}
+
+/// `[[policy]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyTable {
+    /// A glob over `<host>/<repository>:<tag>`.
+    #[serde(rename = "match", deserialize_with = "text::pattern")]
+    pub(super) pattern: Pattern,
+    /// `freeze`, `observe`, `pass` or `deny`.
+    pub(super) action: Action,
+    /// Overrides the general `on_move`.
+    pub(super) on_move: Option<OnMove>,
+}
+
+/// Values that are text in TOML and something else here.
+mod text {
+    use std::collections::BTreeMap;
+
+    use oci::RegistryHost;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use url::Url;
+
+    use super::UpstreamTable;
+    use crate::policy::Pattern;
+
+    pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::super::layers::parse_url(&text).map(Some).map_err(D::Error::custom)
+    }
+
+    pub(super) fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+
+    pub(super) fn hosts<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<RegistryHost, UpstreamTable>, D::Error> {
+        let tables = BTreeMap::<String, UpstreamTable>::deserialize(deserializer)?;
+        let mut hosts = BTreeMap::new();
+        for (key, table) in tables {
+            let host = RegistryHost::canonicalize(&key).map_err(|error| {
+                D::Error::custom(format!(
+                    "`[upstreams.\"{key}\"]`: {error}; an alias needs a dot, such as `{}.alt`",
+                    key.split([':', '.']).next().unwrap_or("corp")
+                ))
+            })?;
+            if let Some(_twice) = hosts.insert(host.clone(), table) {
+                return Err(D::Error::custom(format!("two tables configure the upstream `{host}`")));
+            }
+        }
+        Ok(hosts)
+    }
+}

@@ -1,0 +1,287 @@
+//! Flag over environment over file over default, and where each value came from.
+//!
+//! Reads the file and the secrets that it names. Knows nothing of what the service does with them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use super::environment::{self, Environment};
+use super::error::{ConfigError, line_and_column};
+use super::file::{File, LimitsTable, UpstreamTable};
+use super::values::{BlobMode, LogFormat, OnGone, RefusalCode, Supersede};
+use super::{Config, Limits, LogConfig, UpstreamConfig, check};
+use crate::policy::{OnMove, Policy, Rule};
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<SocketAddr>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// A command-line flag.
+    Flag(&'static str),
+    /// An environment variable.
+    Environment(&'static str),
+    /// The configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// Built in, or derived from other keys.
+    Default,
+}
+
+/// Keys whose value is not the default's, with their origin.
+#[derive(Clone, Debug, Default)]
+pub struct Origins(BTreeMap<String, Origin>);
+
+const SYSTEM_FILE: &str = "/etc/tlogistry/config.toml";
+
+impl Config {
+    /// Resolves all layers: `flags`, then `environment`, then the file that they name
+    /// (`--config`, `TLOGISTRY_CONFIG`, else `/etc/tlogistry/config.toml` if there is one).
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, with file, line and column where it has one.
+    pub fn load(flags: Flags, environment: &Environment<'_>) -> Result<Self, ConfigError> {
+        let path = flags
+            .config
+            .clone()
+            .or_else(|| environment("TLOGISTRY_CONFIG").map(PathBuf::from))
+            .or_else(|| Some(PathBuf::from(SYSTEM_FILE)).filter(|path| path.exists()));
+        let mut origins = Origins::default();
+        let mut file = match &path {
+            None => File::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+                let file =
+                    toml::from_str(&text).map_err(|error| ConfigError::in_file(path, &text, &error))?;
+                origins.note_file(path, &text);
+                file
+            }
+        };
+        // The original's variable, kept because platforms set it; it opens the service to the network.
+        let port = match environment("PORT").filter(|value| !value.is_empty()) {
+            None => None,
+            Some(value) => Some(value.parse::<u16>().map_err(|error| ConfigError::Environment {
+                variable: "PORT",
+                message: format!("`{value}` is not a port: {error}"),
+            })?),
+        };
+        if let Some(port) = port {
+            file.listen = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+            origins.set("listen", Origin::Environment("PORT"));
+        }
+        for (key, variable) in environment::read(environment, &mut file)? {
+            origins.set(key, Origin::Environment(variable));
+        }
+        if flags.listen.is_some() {
+            file.listen = flags.listen;
+            origins.set("listen", Origin::Flag("--listen"));
+        }
+        if flags.data_dir.is_some() {
+            file.data_dir = flags.data_dir;
+            origins.set("data_dir", Origin::Flag("--data-dir"));
+        }
+        let opened_by_port = origins.of("listen") == &Origin::Environment("PORT");
+        let config = resolve(file, path, origins, opened_by_port, environment)?;
+        check::refuse(&config)?;
+        Ok(config)
+    }
+}
+
+impl Origins {
+    /// Where the value of a key (`listen`, `log.origin`, …) came from.
+    pub fn of(&self, key: &str) -> &Origin {
+        self.0.get(key).unwrap_or(&Origin::Default)
+    }
+
+    fn set(&mut self, key: &str, origin: Origin) {
+        self.0.insert(key.to_owned(), origin);
+    }
+
+    /// Every key of the file, one level of tables deep.
+    fn note_file(&mut self, path: &Path, text: &str) {
+        let Ok(document) = toml::de::DeTable::parse(text) else { return };
+        let at = |offset| Origin::File { path: path.to_owned(), line: line_and_column(text, offset).0 };
+        for (key, value) in document.get_ref() {
+            self.set(key.get_ref(), at(key.span().start));
+            if let toml::de::DeValue::Table(table) = value.get_ref() {
+                for inner in table.keys() {
+                    self.set(&format!("{}.{}", key.get_ref(), inner.get_ref()), at(inner.span().start));
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Environment(variable) => write!(f, "${variable}"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// An absolute http or https URL without credentials, query or fragment.
+pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain || url.fragment().is_some()
+    {
+        return Err(format!("`{text}` is not of the form `https://host[:port][/path]`"));
+    }
+    Ok(url)
+}
+
+fn resolve(
+    file: File,
+    path: Option<PathBuf>,
+    origins: Origins,
+    opened_by_port: bool,
+    environment: &Environment<'_>,
+) -> Result<Config, ConfigError> {
+    let listen = file.listen.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
+    let public_url = match file.public_url {
+        Some(url) => url,
+        None => default_url(listen)?,
+    };
+    let data_dir = match file.data_dir {
+        Some(directory) => directory,
+        None => default_data_dir(environment).ok_or(ConfigError::NoDataDirectory)?,
+    };
+    let mut upstreams = BTreeMap::new();
+    for (host, table) in file.upstreams {
+        let upstream = upstream(host.as_str(), table)?;
+        upstreams.insert(host, upstream);
+    }
+    let credentials = upstreams.values().any(|upstream| upstream.credentials.is_some());
+    let on_move = file.on_move.unwrap_or(OnMove::Refuse);
+    let rules = file
+        .policy
+        .into_iter()
+        .map(|rule| Rule { pattern: rule.pattern, action: rule.action, on_move: rule.on_move })
+        .collect();
+    let authority = public_url.authority().to_owned();
+    Ok(Config {
+        listen,
+        opened_by_port,
+        recheck: file.recheck.map_or(Duration::ZERO, |span| span.0),
+        recheck_timeout: file.recheck_timeout.map_or(Duration::from_secs(2), |span| span.0),
+        on_gone: file.on_gone.unwrap_or(OnGone::Refuse),
+        refusal_code: file.refusal_code.unwrap_or(RefusalCode::ManifestUnverified),
+        blobs: file.blobs.unwrap_or(BlobMode::Redirect),
+        public: file.public.unwrap_or(!credentials),
+        anonymous: file.anonymous.unwrap_or(false),
+        publish_names: file.publish_names.unwrap_or(false),
+        metrics_listen: file.metrics_listen,
+        log_format: file.log_format.unwrap_or(LogFormat::Auto),
+        log: LogConfig {
+            origin: file.log.origin.unwrap_or_else(|| format!("{authority}/log")),
+            supersede: file.log.supersede.unwrap_or(Supersede::Operator),
+            key_file: file.log.key_file,
+            guard_file: file.log.guard_file,
+        },
+        limits: limits(&file.limits),
+        policy: Policy::new(rules, on_move),
+        on_move,
+        upstreams,
+        public_url,
+        data_dir,
+        file: path,
+        origins,
+    })
+}
+
+fn limits(table: &LimitsTable) -> Limits {
+    Limits {
+        new_records_per_client_per_day: table.new_records_per_client_per_day.unwrap_or(10_000),
+        new_records_per_upstream_per_day: table.new_records_per_upstream_per_day.unwrap_or(100_000),
+        manifest_bytes_per_day: table.manifest_bytes_per_day.map_or(2 << 30, |size| size.0),
+        moved_per_tag_per_day: table.moved_per_tag_per_day.unwrap_or(16),
+        seen_per_tag_per_day: table.seen_per_tag_per_day.unwrap_or(64),
+        min_free: table.min_free.map_or(1 << 30, |size| size.0),
+        connections: table.connections.unwrap_or(4_096),
+    }
+}
+
+fn upstream(host: &str, table: UpstreamTable) -> Result<UpstreamConfig, ConfigError> {
+    let password = match (table.password, table.password_file) {
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::Refused {
+                message: format!("upstream `{host}` has both `password` and `password_file`"),
+                hint: "keep `password_file`".to_owned(),
+            });
+        }
+        (Some(password), None) => Some(password),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Secret {
+                upstream: host.to_owned(),
+                key: "password_file",
+                path,
+                source,
+            })?;
+            Some(text.lines().next().unwrap_or_default().into())
+        }
+        (None, None) => None,
+    };
+    let credentials = match (table.username, password) {
+        (Some(username), Some(password)) => Some((username, password)),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(ConfigError::Refused {
+                message: format!("upstream `{host}` has a `username` and no password"),
+                hint: "add `password_file`".to_owned(),
+            });
+        }
+        (None, Some(_)) => {
+            return Err(ConfigError::Refused {
+                message: format!("upstream `{host}` has a password and no `username`"),
+                hint: "add `username`".to_owned(),
+            });
+        }
+    };
+    Ok(UpstreamConfig {
+        url: table.url,
+        credentials,
+        token_hosts: table.token_hosts,
+        redirect_hosts: table.redirect_hosts,
+    })
+}
+
+/// `localhost` for loopback, because that is what `docker pull` takes without TLS.
+fn default_url(listen: SocketAddr) -> Result<Url, ConfigError> {
+    let host = if listen.ip().is_loopback() || listen.ip().is_unspecified() {
+        format!("localhost:{}", listen.port())
+    } else {
+        listen.to_string()
+    };
+    parse_url(&format!("http://{host}")).map_err(|message| ConfigError::Flag { flag: "listen", message })
+}
+
+fn default_data_dir(environment: &Environment<'_>) -> Option<PathBuf> {
+    let set = |variable| environment(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("STATE_DIRECTORY")
+        .or_else(|| set("XDG_STATE_HOME").map(|home| home.join("tlogistry")))
+        .or_else(|| set("HOME").map(|home| home.join(".local/state/tlogistry")))
+}

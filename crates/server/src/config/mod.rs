@@ -1,0 +1,128 @@
+//! The resolved configuration: typed, complete, checked.
+//!
+//! One struct per concern. Everything after this module sees values that cannot be wrong; nothing
+//! here opens a socket or a database.
+
+mod check;
+mod environment;
+mod error;
+mod file;
+mod layers;
+mod show;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oci::RegistryHost;
+use secrecy::SecretString;
+use url::Url;
+
+pub use self::environment::Environment;
+pub use self::error::ConfigError;
+pub use self::layers::{Flags, Origin, Origins};
+pub use self::values::{BlobMode, LogFormat, OnGone, RefusalCode, Supersede};
+use crate::policy::{OnMove, Policy};
+
+/// Everything that the service is told from outside.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Whether `PORT` chose the address, which opens the service to the network.
+    pub opened_by_port: bool,
+    /// The URL under which clients reach us.
+    pub public_url: Url,
+    /// Where the log lives.
+    pub data_dir: PathBuf,
+    /// How long a check against upstream stays fresh; zero: every pull is checked.
+    pub recheck: Duration,
+    /// How long a pull waits for a check.
+    pub recheck_timeout: Duration,
+    /// What a moved tag gets, where its rule does not say.
+    pub on_move: OnMove,
+    /// What a tag that upstream removed gets.
+    pub on_gone: OnGone,
+    /// The error code of a refusal.
+    pub refusal_code: RefusalCode,
+    /// How blobs reach a client.
+    pub blobs: BlobMode,
+    /// Whether `/log`, `/proof` and the pages are open.
+    pub public: bool,
+    /// Whether credentials may serve clients that we do not know.
+    pub anonymous: bool,
+    /// Whether the public log may name repositories that need credentials.
+    pub publish_names: bool,
+    /// A second address for `/metrics` alone.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Form of log lines.
+    pub log_format: LogFormat,
+    /// The transparency log.
+    pub log: LogConfig,
+    /// Budgets and bounds.
+    pub limits: Limits,
+    /// Registries that are reached otherwise than by their own name, or with credentials.
+    pub upstreams: BTreeMap<RegistryHost, UpstreamConfig>,
+    /// Which tags are frozen, observed, passed or denied.
+    pub policy: Policy,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// Where each value came from.
+    pub origins: Origins,
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// The log's name in every checkpoint.
+    pub origin: String,
+    /// What leaf 0 of a new log says of re-pins.
+    pub supersede: Supersede,
+    /// The signing key, where it is not `<data_dir>/log.key`.
+    pub key_file: Option<PathBuf>,
+    /// The rollback guard, where it is not `<data_dir>/guard`.
+    pub guard_file: Option<PathBuf>,
+}
+
+/// `[limits]`; 0 = none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// First sights and changes that one client address may cause in a day.
+    pub new_records_per_client_per_day: u64,
+    /// The same for one upstream.
+    pub new_records_per_upstream_per_day: u64,
+    /// Bytes of manifests stored in a day.
+    pub manifest_bytes_per_day: u64,
+    /// `moved` leaves of one tag in a day.
+    pub moved_per_tag_per_day: u64,
+    /// `seen` leaves of one tag in a day.
+    pub seen_per_tag_per_day: u64,
+    /// Bytes of free disk below which nothing new is recorded.
+    pub min_free: u64,
+    /// Connections at one time.
+    pub connections: u32,
+}
+
+/// `[upstreams."<registry name>"]`
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Where the registry is reached, if not at its own name.
+    pub url: Option<Url>,
+    /// User name and password.
+    pub credentials: Option<(String, SecretString)>,
+    /// Hosts, besides the registry's own, that may issue its tokens.
+    pub token_hosts: Vec<String>,
+    /// `host:port` of storage that it may redirect to though it is not public.
+    pub redirect_hosts: Vec<String>,
+}
+
+impl Config {
+    /// Whether any upstream has credentials.
+    pub fn has_credentials(&self) -> bool {
+        self.upstreams.values().any(|upstream| upstream.credentials.is_some())
+    }
+}

@@ -1,0 +1,161 @@
+//! Prints a resolved configuration as TOML that could be read again, with the origin of each value.
+//!
+//! Passwords are never printed. Knows no layers.
+
+use std::fmt::{self, Display, Write};
+
+use super::values::{ByteSize, Span};
+use super::{BlobMode, Config, LogFormat, OnGone, RefusalCode, Supersede};
+
+impl Config {
+    /// TOML with `# origin` behind each line.
+    pub fn show(&self) -> String {
+        let mut page = Page { text: String::new(), config: self };
+        page.text("listen", self.listen);
+        page.text("public_url", &self.public_url);
+        page.text("data_dir", self.data_dir.display());
+        page.text("recheck", Span(self.recheck));
+        page.text("recheck_timeout", Span(self.recheck_timeout));
+        page.text("on_move", self.on_move);
+        page.text("on_gone", self.on_gone);
+        page.text("refusal_code", self.refusal_code);
+        page.text("blobs", self.blobs);
+        page.bare("public", self.public);
+        page.bare("anonymous", self.anonymous);
+        page.bare("publish_names", self.publish_names);
+        if let Some(address) = self.metrics_listen {
+            page.text("metrics_listen", address);
+        }
+        page.text("log_format", self.log_format);
+        page.table("log");
+        page.text("log.origin", &self.log.origin);
+        page.text("log.supersede", self.log.supersede);
+        let in_data_dir = |name| self.data_dir.join(name);
+        page.text(
+            "log.key_file",
+            self.log.key_file.clone().unwrap_or_else(|| in_data_dir("log.key")).display(),
+        );
+        page.text(
+            "log.guard_file",
+            self.log.guard_file.clone().unwrap_or_else(|| in_data_dir("guard")).display(),
+        );
+        page.table("limits");
+        page.bare("limits.new_records_per_client_per_day", self.limits.new_records_per_client_per_day);
+        page.bare("limits.new_records_per_upstream_per_day", self.limits.new_records_per_upstream_per_day);
+        page.text("limits.manifest_bytes_per_day", ByteSize(self.limits.manifest_bytes_per_day));
+        page.bare("limits.moved_per_tag_per_day", self.limits.moved_per_tag_per_day);
+        page.bare("limits.seen_per_tag_per_day", self.limits.seen_per_tag_per_day);
+        page.text("limits.min_free", ByteSize(self.limits.min_free));
+        page.bare("limits.connections", self.limits.connections);
+        page.upstreams();
+        page.policy();
+        page.text
+    }
+}
+
+struct Page<'a> {
+    text: String,
+    config: &'a Config,
+}
+
+impl Page<'_> {
+    fn table(&mut self, name: impl Display) {
+        self.line(format_args!("\n[{name}]"));
+    }
+
+    /// A string value.
+    fn text(&mut self, key: &str, value: impl Display) {
+        self.bare(key, toml::Value::String(value.to_string()));
+    }
+
+    /// A value that is not a string.
+    fn bare(&mut self, key: &str, value: impl Display) {
+        let last = key.rsplit('.').next().unwrap_or(key);
+        let assignment = format!("{last} = {value}");
+        let origin = self.config.origins.of(key);
+        self.line(format_args!("{assignment:<48} # {origin}"));
+    }
+
+    fn upstreams(&mut self) {
+        for (host, upstream) in &self.config.upstreams {
+            self.table(format_args!("upstreams.\"{host}\""));
+            if let Some(url) = &upstream.url {
+                self.line(format_args!("url = \"{url}\""));
+            }
+            if let Some((username, _)) = &upstream.credentials {
+                self.line(format_args!("username = {}", toml::Value::String(username.clone())));
+                self.line(format_args!("# a password is set and not shown"));
+            }
+            for (key, hosts) in
+                [("token_hosts", &upstream.token_hosts), ("redirect_hosts", &upstream.redirect_hosts)]
+            {
+                if !hosts.is_empty() {
+                    self.line(format_args!("{key} = {}", toml::Value::from(hosts.clone())));
+                }
+            }
+        }
+    }
+
+    fn policy(&mut self) {
+        for rule in self.config.policy.rules() {
+            self.line(format_args!("\n[[policy]]"));
+            self.line(format_args!("match = \"{}\"", rule.pattern));
+            self.line(format_args!("action = \"{}\"", rule.action));
+            if let Some(on_move) = rule.on_move {
+                self.line(format_args!("on_move = \"{on_move}\""));
+            }
+        }
+    }
+
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        // Writing to a String does not fail.
+        let _infallible = writeln!(self.text, "{line}");
+    }
+}
+
+impl Display for OnGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refuse => "refuse",
+            Self::Serve => "serve",
+        })
+    }
+}
+
+impl Display for BlobMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redirect => "redirect",
+            Self::Stream => "stream",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+impl Display for RefusalCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ManifestUnverified => "MANIFEST_UNVERIFIED",
+            Self::Denied => "DENIED",
+        })
+    }
+}
+
+impl Display for Supersede {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Never => "never",
+            Self::Operator => "operator",
+        })
+    }
+}
+
+impl Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Text => "text",
+        })
+    }
+}

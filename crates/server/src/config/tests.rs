@@ -1,0 +1,142 @@
+//! Whole configurations: layers, refusals, and errors that say where and what instead.
+
+use std::net::SocketAddr;
+
+use super::*;
+
+fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    let look_up = |name: &str| {
+        let found = environment.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned()).or_else(|| (name == "HOME").then(|| "/home/u".to_owned()))
+    };
+    Config::load(Flags { config: Some(path), ..Flags::default() }, &look_up)
+}
+
+fn error(text: &str) -> (String, String) {
+    let error = load(text, &[]).unwrap_err();
+    (error.to_string(), error.hint().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn an_empty_file_gives_the_documented_defaults() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 8080)));
+    assert_eq!(config.public_url.as_str(), "http://localhost:8080/");
+    assert_eq!(config.data_dir, PathBuf::from("/home/u/.local/state/tlogistry"));
+    assert_eq!(config.recheck, Duration::ZERO);
+    assert_eq!(config.recheck_timeout, Duration::from_secs(2));
+    assert_eq!(config.log.origin, "localhost:8080/log");
+    assert!(config.public && !config.anonymous && !config.publish_names);
+    assert_eq!(config.limits.min_free, 1 << 30);
+}
+
+#[test]
+fn environment_wins_over_file_and_flag_over_both() {
+    let config =
+        load("listen = \"127.0.0.1:1\"\nrecheck = \"1h\"\n", &[("TLOGISTRY_LISTEN", "127.0.0.1:2")]).unwrap();
+    assert_eq!(config.listen.port(), 2);
+    assert_eq!(config.recheck, Duration::from_secs(3600));
+    assert_eq!(config.origins.of("listen"), &Origin::Environment("TLOGISTRY_LISTEN"));
+    assert!(config.origins.of("recheck").to_string().ends_with("config.toml:2"));
+    let flags = Flags {
+        listen: Some(SocketAddr::from(([127, 0, 0, 1], 3))),
+        data_dir: Some("/d".into()),
+        config: None,
+    };
+    let config =
+        Config::load(flags, &|name| (name == "TLOGISTRY_LISTEN").then(|| "127.0.0.1:2".to_owned())).unwrap();
+    assert_eq!(config.listen.port(), 3);
+}
+
+#[test]
+fn port_opens_the_service_to_the_network_and_is_remembered() {
+    let config = load("", &[("PORT", "9000")]).unwrap();
+    assert_eq!(config.listen, SocketAddr::from(([0, 0, 0, 0], 9000)));
+    assert!(config.opened_by_port);
+    assert!(!load("", &[("PORT", "9000"), ("TLOGISTRY_LISTEN", "127.0.0.1:1")]).unwrap().opened_by_port);
+    assert!(load("", &[("PORT", "http")]).unwrap_err().to_string().contains("`PORT`"));
+}
+
+#[test]
+fn data_directories_follow_the_documented_order() {
+    let of = |environment: &[(&str, &str)]| load("", environment).unwrap().data_dir;
+    assert_eq!(of(&[("STATE_DIRECTORY", "/s"), ("XDG_STATE_HOME", "/x")]), PathBuf::from("/s"));
+    assert_eq!(of(&[("XDG_STATE_HOME", "/x")]), PathBuf::from("/x/tlogistry"));
+    assert_eq!(of(&[("TLOGISTRY_DATA_DIR", "/e"), ("STATE_DIRECTORY", "/s")]), PathBuf::from("/e"));
+}
+
+#[test]
+fn an_unknown_key_is_an_error_with_line_column_and_the_nearest_key() {
+    let (message, hint) = error("listen = \"127.0.0.1:1\"\n\n  lisen = 1\n");
+    assert!(message.contains("config.toml:3:3: unknown field `lisen`"), "{message}");
+    assert_eq!(hint, "did you mean `listen`?");
+}
+
+#[test]
+fn a_wrong_value_is_an_error_with_its_place() {
+    for (text, place, words) in [
+        ("recheck = \"often\"\n", ":1:11:", "`500ms`"),
+        ("listen = 8080\n", ":1:10:", "socket address"),
+        (
+            "[[policy]]\nmatch = \"docker.io/library/*:latest\"\naction = \"observe\"\n",
+            ":2:9:",
+            "index.docker.io",
+        ),
+        ("[[policy]]\nmatch = \"**\"\naction = \"alow\"\n", ":3:10:", "`observe`"),
+        ("[upstreams.\"corp.alt\"]\nurl = \"ftp://x\"\n", ":", "https://host"),
+        ("[upstreams.corp]\nurl = \"http://127.0.0.1:5001\"\n", ":", "`corp.alt`"),
+        ("public = maybe\n", ":1:", ""),
+    ] {
+        let (message, _) = error(text);
+        assert!(message.contains(&format!("config.toml{place}")), "{message}");
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+const CREDENTIALS: &str =
+    "[upstreams.\"corp.alt\"]\nurl = \"http://127.0.0.1:5001\"\nusername = \"ci\"\npassword = \"hunter2\"\n";
+
+#[test]
+fn credentials_on_an_open_address_need_anonymous() {
+    let (message, hint) = error(&format!("listen = \"0.0.0.0:80\"\n{CREDENTIALS}"));
+    assert!(message.contains("`corp.alt`") && hint.contains("anonymous = true"), "{message} {hint}");
+    assert!(load(&format!("listen = \"0.0.0.0:80\"\nanonymous = true\n{CREDENTIALS}"), &[]).is_ok());
+}
+
+#[test]
+fn credentials_close_the_log_unless_names_may_be_published() {
+    assert!(!load(CREDENTIALS, &[]).unwrap().public);
+    let (message, hint) = error(&format!("public = true\n{CREDENTIALS}"));
+    assert!(message.contains("private repositories") && hint.contains("publish_names = true"));
+    assert!(load(&format!("public = true\npublish_names = true\n{CREDENTIALS}"), &[]).is_ok());
+}
+
+#[test]
+fn half_a_credential_is_refused() {
+    assert!(error("[upstreams.\"corp.alt\"]\nusername = \"ci\"\n").0.contains("no password"));
+    assert!(error("[upstreams.\"corp.alt\"]\npassword = \"x\"\n").0.contains("no `username`"));
+    let (message, _) =
+        error("[upstreams.\"corp.alt\"]\nusername = \"ci\"\npassword_file = \"/nonexistent\"\n");
+    assert!(message.contains("`/nonexistent`"), "{message}");
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let config = load(CREDENTIALS, &[]).unwrap();
+    assert!(!config.show().contains("hunter2"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let text = "recheck = \"90s\"\n[log]\norigin = \"tlog.example/log\"\n[upstreams.\"corp.alt\"]\nurl = \"http://127.0.0.1:5001\"\n[[policy]]\nmatch = \"**:latest\"\naction = \"observe\"\n";
+    let shown = load(text, &[]).unwrap().show();
+    let again = load(&shown, &[]).unwrap().show();
+    let values = |shown: &str| {
+        shown.lines().map(|line| line.split(" #").next().unwrap().trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&shown), values(&again));
+}

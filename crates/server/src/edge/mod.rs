@@ -1,0 +1,9 @@
+//! The network side: accepting, dispatching, and the one place where outcomes become HTTP.
+//!
+//! Everything a client sends is parsed here or in `oci`, and nothing of it passes on unparsed.
+
+pub(crate) mod body;
+pub(crate) mod listen;
+mod pages;
+pub(crate) mod respond;
+pub(crate) mod service;

@@ -1,0 +1,278 @@
+//! The one place where outcomes become HTTP: statuses, headers, and the OCI error envelope.
+//!
+//! Answers are built from scratch; no header of upstream is copied. Knows nothing of how an
+//! outcome came about.
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
+use jiff::Timestamp;
+use oci::{Envelope, ErrorCode};
+use serde_json::json;
+
+use super::body::{Body, full};
+use crate::app::App;
+use crate::error::{Error, Moved, RecordHead};
+use crate::resolve::Served;
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const TLOG_ERROR: HeaderName = HeaderName::from_static("tlog-error");
+const TLOG_FIRST_SEEN: HeaderName = HeaderName::from_static("tlog-first-seen");
+const TLOG_INTEGRATED_TIME: HeaderName = HeaderName::from_static("tlog-integratedtime");
+const TLOG_LOG: HeaderName = HeaderName::from_static("tlog-log");
+const TLOG_LOG_INDEX: HeaderName = HeaderName::from_static("tlog-logindex");
+const TLOG_PROOF: HeaderName = HeaderName::from_static("tlog-proof");
+const TLOG_RECORDED_DIGEST: HeaderName = HeaderName::from_static("tlog-recorded-digest");
+const TLOG_UPSTREAM_DIGEST: HeaderName = HeaderName::from_static("tlog-upstream-digest");
+const TLOG_UUID: HeaderName = HeaderName::from_static("tlog-uuid");
+
+/// A manifest never changes under its digest.
+pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// What a tag means must be asked each time: a cache in front must not freeze or mix.
+pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// Puts on every `/v2/` answer what all of them carry: bodies under our origin are upstream's
+/// choice, so none may become active content.
+pub(crate) fn registry_headers(headers: &mut HeaderMap) {
+    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+}
+
+/// A manifest, by tag or by digest; a HEAD has all but the bytes.
+pub(crate) fn manifest(app: &App, method: &Method, served: &Served) -> Response<Body> {
+    let bytes = &served.manifest.bytes;
+    let mut response =
+        Response::new(full(if method == Method::HEAD { bytes.slice(..0) } else { bytes.clone() }));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(served.manifest.media_type.as_str()));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let digest = served.digest.to_string();
+    insert(headers, ETAG, &format!("\"{digest}\""));
+    insert(headers, CONTENT_DIGEST, &digest);
+    headers.insert(CACHE_CONTROL, if served.by_digest { IMMUTABLE } else { NO_CACHE });
+    if let Some(record) = &served.record {
+        record_headers(app, headers, record);
+    }
+    if served.first_seen {
+        headers.insert(TLOG_FIRST_SEEN, HeaderValue::from_static("true"));
+    }
+    if let Some(warning) = &served.warning {
+        insert(headers, WARNING, &format!("299 - \"{}\"", quoted(warning)));
+    }
+    response
+}
+
+/// Whether a request's `If-None-Match` names this digest, quoted or not (RFC 9110 §13.1.2; both are seen).
+pub(crate) fn not_modified(request: &HeaderMap, served: &Served) -> bool {
+    let digest = served.digest.to_string();
+    request.get_all(http::header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|line| {
+        line.split(',').any(|tag| {
+            let tag = tag.trim();
+            tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"') == digest
+        })
+    })
+}
+
+/// 304 with the headers of the 200 that it stands for.
+pub(crate) fn unchanged(app: &App, served: &Served) -> Response<Body> {
+    let mut response = manifest(app, &Method::HEAD, served);
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response
+}
+
+/// An error of the registry API, as the OCI envelope.
+pub(crate) fn error(app: &App, error: &Error) -> Response<Body> {
+    let (status, code) = status_and_code(app, error);
+    let (message, detail) = message_and_detail(app, error);
+    let text = Envelope { code, message: message.clone(), detail }.to_json();
+    let mut response = Response::new(full(text.clone()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    retry_after(headers, error, status);
+    match error {
+        Error::Moved(moved) => {
+            record_headers(app, headers, &moved.record);
+            insert(headers, TLOG_UPSTREAM_DIGEST, &moved.seen.to_string());
+            insert(headers, TLOG_ERROR, &ascii(&message));
+        }
+        Error::Gone(record) => record_headers(app, headers, record),
+        _ => {}
+    }
+    response
+}
+
+/// Status of an error outside `/v2/`, where there is no envelope.
+pub(crate) fn status(app: &App, error: &Error) -> StatusCode {
+    status_and_code(app, error).0
+}
+
+/// What an error says to a person, and to a program.
+pub(crate) fn message(app: &App, error: &Error) -> String {
+    message_and_detail(app, error).0
+}
+
+/// `Retry-After`, for the statuses whose clients look for it.
+pub(crate) fn retry_after(headers: &mut HeaderMap, error: &Error, status: StatusCode) {
+    let wait = error.retry_after().map(|wait| wait.as_secs().max(1));
+    let waits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(seconds) = wait.or_else(|| waits.then_some(5)) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+/// The original's four headers, the log that they speak of, and ours.
+fn record_headers(app: &App, headers: &mut HeaderMap, record: &RecordHead) {
+    insert(headers, TLOG_UUID, &record.leaf_hash.to_hex());
+    headers.insert(TLOG_LOG_INDEX, HeaderValue::from(record.index));
+    insert(headers, TLOG_INTEGRATED_TIME, &rfc3339(record.time));
+    headers.insert(TLOG_LOG, app.origin_header.clone());
+    insert(headers, TLOG_RECORDED_DIGEST, &record.digest.to_string());
+    insert(headers, TLOG_PROOF, &app.proof_url(&record.name, &record.tag));
+}
+
+fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
+    match error {
+        Error::Route(route) => {
+            let status = StatusCode::from_u16(route.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            (status, route.code())
+        }
+        Error::Moved(_) => (StatusCode::FORBIDDEN, app.config.refusal_code.into()),
+        Error::Gone(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+        Error::DeniedByPolicy { .. } | Error::BlobsDenied => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+        Error::Upstream { source, .. } => upstream_status(source),
+        Error::NotRecorded { known, source, .. } => append_status(*known, source),
+        Error::Store { .. } | Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
+        Error::NotYetPublished { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+        Error::NotFound { .. } | Error::NotPublic => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
+        Error::Algorithm { .. } => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+        Error::BadRequest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+    }
+}
+
+/// oci.md-style table: what upstream's failure is for the client. Never 401, and never a refusal's 403
+/// but where our own credentials were turned down.
+fn upstream_status(error: &upstream::Error) -> (StatusCode, ErrorCode) {
+    use upstream::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+        Kind::Denied { had_credentials: false } => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
+        Kind::Denied { had_credentials: true } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+        Kind::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),
+        Kind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, ErrorCode::Unavailable),
+        Kind::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid),
+        Kind::HostRefused => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+        Kind::InvalidManifest => (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid),
+        Kind::DigestLies => (StatusCode::BAD_GATEWAY, ErrorCode::DigestInvalid),
+        Kind::Unavailable => (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable),
+    }
+}
+
+/// Beyond a budget a new tag is one request too many; an observed tag is served again when there is room.
+fn append_status(known: bool, error: &ledger::AppendError) -> (StatusCode, ErrorCode) {
+    if !known && matches!(error, ledger::AppendError::Budget { .. }) {
+        (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
+    }
+}
+
+fn message_and_detail(app: &App, error: &Error) -> (String, Option<serde_json::Value>) {
+    match error {
+        Error::Moved(moved) => (moved_message(app, moved), Some(moved_detail(app, moved))),
+        Error::Gone(record) => (
+            format!(
+                "tag {name}:{tag} was withdrawn upstream; log entry {index} ({time}) recorded {digest}; its manifest is still here: pull {name}@{digest}",
+                name = record.name,
+                tag = record.tag,
+                index = record.index,
+                time = rfc3339(record.time),
+                digest = record.digest
+            ),
+            Some(record_detail(app, record)),
+        ),
+        Error::NotRecorded { subject, known, source } => {
+            let what = if *known { "has a new digest upstream, which" } else { "is new here and" };
+            (format!("{subject} {what} cannot be recorded now, so it is not served: {source}"), None)
+        }
+        Error::Store { subject, .. } => (
+            format!("our own record of {subject} fails its check; the operator must run `tlogistry fsck`"),
+            None,
+        ),
+        Error::NotPublic => ("the log, proofs and pages of this service are not public".to_owned(), None),
+        Error::Internal => ("internal error; the operator's log has the details".to_owned(), None),
+        other => (other.to_string(), None),
+    }
+}
+
+/// One sentence that a person can act on: it is all that most clients print.
+fn moved_message(app: &App, moved: &Moved) -> String {
+    let record = &moved.record;
+    format!(
+        "tag {name}:{tag} moved: log entry {index} ({time}) has {recorded}, upstream now serves {seen}; \
+         to have what was recorded pull {name}@{recorded}; if the move is legitimate the operator can \
+         `tlogistry supersede {name}:{tag} {seen}`; evidence: {page}",
+        name = record.name,
+        tag = record.tag,
+        index = record.index,
+        time = rfc3339(record.time),
+        recorded = record.digest,
+        seen = moved.seen,
+        page = app.page_url(&record.name, &record.tag),
+    )
+}
+
+fn moved_detail(app: &App, moved: &Moved) -> serde_json::Value {
+    let mut detail = record_detail(app, &moved.record);
+    if let Some(detail) = detail.as_object_mut() {
+        detail.insert("upstream".to_owned(), json!(moved.seen.to_string()));
+    }
+    detail
+}
+
+fn record_detail(app: &App, record: &RecordHead) -> serde_json::Value {
+    json!({
+        "reference": format!("{}:{}", record.name, record.tag),
+        "recorded": record.digest.to_string(),
+        "index": record.index,
+        "time": rfc3339(record.time),
+        "log": app.ledger.origin(),
+        "proof": app.proof_url(&record.name, &record.tag),
+    })
+}
+
+/// Unix seconds as RFC 3339 in UTC.
+pub(crate) fn rfc3339(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds)
+        .map_or_else(|_beyond_year_9999| seconds.to_string(), |time| time.to_string())
+}
+
+/// For a header's quoted string (RFC 9110 §5.6.4), in one line of ASCII.
+fn quoted(text: &str) -> String {
+    ascii(text).replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+fn ascii(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
+}
+
+/// Values are made of parsed, ASCII parts; one that is not goes without its header.
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => {
+            headers.insert(name, value);
+        }
+        Err(error) => tracing::error!(%name, %error, "a header's value is not one"),
+    }
+}

@@ -1,0 +1,207 @@
+//! From a request to the handler of its path, and the counting of every answer.
+//!
+//! One function reads top to bottom as the order of `docs/request-handling.md`. Decides nothing
+//! about tags.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use oci::{ManifestSelector, Name, Route, RouteError};
+
+use super::body::{Body, full};
+use super::{pages, respond};
+use crate::app::App;
+use crate::error::Error;
+use crate::resolve::{self, Ask, Served, by_digest};
+use crate::telemetry::metrics::{Kind, Outcome};
+use crate::{blobs, health, log_api, tags_list};
+
+/// What is counted of one answer.
+struct Seen {
+    kind: Kind,
+    upstream: String,
+    outcome: Option<Outcome>,
+}
+
+/// Answers any request; a defect in a handler becomes a 500 and a count.
+pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>, client: IpAddr) -> Response<Body> {
+    let started = Instant::now();
+    let (parts, _body_is_ignored) = request.into_parts();
+    let mut seen = Seen { kind: Kind::Other, upstream: "none".to_owned(), outcome: None };
+    let answer = AssertUnwindSafe(dispatch(&app, &parts, client, &mut seen)).catch_unwind().await;
+    let response = answer.unwrap_or_else(|_panic| {
+        app.metrics.panicked();
+        tracing::error!(path = parts.uri.path(), "a handler panicked");
+        respond::error(&app, &Error::Internal)
+    });
+    let outcome = seen.outcome.unwrap_or_else(|| outcome(response.status()));
+    app.metrics.answered(&seen.upstream, seen.kind, outcome, started.elapsed());
+    response
+}
+
+/// The listener of `metrics_listen`: metrics and probes, nothing else.
+pub(crate) async fn metrics_only<B>(app: Arc<App>, request: Request<B>) -> Response<Body> {
+    match request.uri().path() {
+        "/metrics" => health::metrics(&app),
+        "/livez" => health::live(),
+        "/readyz" => health::ready(&app),
+        path => plain(&app, Err(Error::NotFound { what: path.to_owned() })),
+    }
+}
+
+async fn dispatch(
+    app: &Arc<App>,
+    parts: &http::request::Parts,
+    client: IpAddr,
+    seen: &mut Seen,
+) -> Response<Body> {
+    let path = parts.uri.path();
+    if path == "/v2" || path.starts_with("/v2/") {
+        let answer = registry(app, parts, client, seen).await;
+        let mut response = answer.unwrap_or_else(|error| {
+            if matches!(error, Error::Moved(_)) {
+                seen.outcome = Some(Outcome::Refused);
+            }
+            respond::error(app, &error)
+        });
+        respond::registry_headers(response.headers_mut());
+        if parts.method == Method::HEAD {
+            *response.body_mut() = full("");
+        }
+        return response;
+    }
+    if parts.method != Method::GET && parts.method != Method::HEAD {
+        return respond::error(app, &Error::Route(RouteError::MethodNotAllowed));
+    }
+    let mut response = match path {
+        "/livez" => health::live(),
+        "/readyz" => health::ready(app),
+        "/metrics" if app.config.metrics_listen.is_none() => health::metrics(app),
+        _ => public(app, parts, seen).await,
+    };
+    if parts.method == Method::HEAD {
+        *response.body_mut() = full("");
+    }
+    response
+}
+
+/// `/v2/…`
+async fn registry(
+    app: &Arc<App>,
+    parts: &http::request::Parts,
+    client: IpAddr,
+    seen: &mut Seen,
+) -> Result<Response<Body>, Error> {
+    let method = &parts.method;
+    let parsed = oci::Request::parse(method.as_str(), parts.uri.path(), parts.uri.query())?;
+    let mut label = |kind, name: Option<&Name>| {
+        seen.kind = kind;
+        if let Some(name) = name {
+            app.upstream.label(name.host()).clone_into(&mut seen.upstream);
+        }
+    };
+    let mut response = match parsed.route {
+        Route::Ping => {
+            label(Kind::Ping, None);
+            ping()
+        }
+        Route::Catalog => return Err(Error::NotFound { what: "_catalog".to_owned() }),
+        Route::Manifest { name, selector: ManifestSelector::Tag(tag) } => {
+            label(Kind::Tag, Some(&name));
+            let decision = app.config.policy.decide(&name, &tag);
+            let served = resolve::tag(app, Ask { name, tag, decision, client }).await?;
+            seen.outcome = Some(match &served {
+                served if served.first_seen => Outcome::FirstSeen,
+                served if served.warning.is_some() => Outcome::Warned,
+                _ => Outcome::Ok,
+            });
+            manifest(app, method, &parts.headers, &served)
+        }
+        Route::Manifest { name, selector: ManifestSelector::Digest(digest) } => {
+            label(Kind::Digest, Some(&name));
+            let served = by_digest::manifest(app, &name, digest).await?;
+            manifest(app, method, &parts.headers, &served)
+        }
+        Route::Blob { name, digest } => {
+            label(Kind::Blob, Some(&name));
+            blobs::blob(app, method, &parts.headers, &name, digest).await?
+        }
+        Route::TagsList { name, query } => {
+            label(Kind::Tags, Some(&name));
+            tags_list::page(app, method, &name, &parsed.requested_name, &query).await?
+        }
+        Route::Referrers { name, .. } => {
+            label(Kind::Referrers, Some(&name));
+            return Err(Error::NotFound { what: "referrers".to_owned() });
+        }
+    };
+    if let Some(namespace) = &parsed.namespace {
+        if let Ok(value) = HeaderValue::from_str(namespace.as_str()) {
+            response.headers_mut().insert("oci-namespace", value);
+        }
+    }
+    Ok(response)
+}
+
+fn manifest(app: &App, method: &Method, headers: &HeaderMap, served: &Served) -> Response<Body> {
+    if respond::not_modified(headers, served) {
+        return respond::unchanged(app, served);
+    }
+    respond::manifest(app, method, served)
+}
+
+fn ping() -> Response<Body> {
+    let mut response = Response::new(full("{}"));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("2"));
+    response
+}
+
+/// Log, proofs and pages: open only where the configuration says so.
+async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen) -> Response<Body> {
+    let path = parts.uri.path();
+    if let Some(path) = path.strip_prefix("/log/") {
+        seen.kind = Kind::Log;
+        return plain(app, open(app).and_then(|()| log_api::log(app, &parts.method, path)));
+    }
+    if let Some(reference) = path.strip_prefix("/proof/") {
+        seen.kind = Kind::Proof;
+        let reference = reference.replace("%3A", ":").replace("%3a", ":");
+        return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference)));
+    }
+    seen.kind = Kind::Page;
+    pages::page(app, parts).await
+}
+
+/// Refuses where `public = false`.
+pub(super) fn open(app: &App) -> Result<(), Error> {
+    if app.config.public { Ok(()) } else { Err(Error::NotPublic) }
+}
+
+/// Outside `/v2/` an error is a line of text.
+fn plain(app: &App, answer: Result<Response<Body>, Error>) -> Response<Body> {
+    answer.unwrap_or_else(|error| {
+        let status = respond::status(app, &error);
+        let mut response = Response::new(full(format!("{}\n", respond::message(app, &error))));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        respond::retry_after(headers, &error, status);
+        response
+    })
+}
+
+fn outcome(status: StatusCode) -> Outcome {
+    match status.as_u16() {
+        200..=399 => Outcome::Ok,
+        502 | 504 => Outcome::UpstreamError,
+        503 => Outcome::Unavailable,
+        500.. => Outcome::Internal,
+        _ => Outcome::ClientError,
+    }
+}

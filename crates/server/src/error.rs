@@ -1,0 +1,95 @@
+//! Everything that can keep a request from its answer.
+//!
+//! Each variant says what happened in our own terms; the one place that turns it into a status is
+//! `edge::respond`. Clonable, because many requests share one check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::AppendError;
+use oci::{Digest, Name, RouteError, Sha256Digest, Tag};
+
+/// The evidence that upstream moved a recorded tag.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Moved {
+    pub(crate) record: RecordHead,
+    /// What upstream serves now, hashed by us.
+    pub(crate) seen: Sha256Digest,
+}
+
+/// What headers and messages say of a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct RecordHead {
+    pub(crate) name: Name,
+    pub(crate) tag: Tag,
+    pub(crate) digest: Sha256Digest,
+    /// Place in the log.
+    pub(crate) index: u64,
+    pub(crate) leaf_hash: tlog::Hash,
+    /// Unix seconds of the leaf.
+    pub(crate) time: u64,
+}
+
+/// Why a request is not answered with what it asked for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The request itself.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// A frozen tag that upstream moved.
+    #[error("`{}:{}` moved", .0.record.name, .0.record.tag)]
+    Moved(Box<Moved>),
+    /// A recorded tag that upstream withdrew.
+    #[error("`{}:{}` was withdrawn upstream", .0.name, .0.tag)]
+    Gone(Box<RecordHead>),
+    /// A `deny` rule.
+    #[error("`{reference}` is denied by {rule}")]
+    DeniedByPolicy { reference: String, rule: String },
+    /// Blobs are switched off.
+    #[error("blobs are not served here")]
+    BlobsDenied,
+    /// The upstream registry.
+    #[error("`{subject}`: {source}")]
+    Upstream { subject: String, source: Arc<upstream::Error> },
+    /// The log cannot take a new record, or is full for now; `known`: the tag has one already.
+    #[error("`{subject}` cannot be recorded: {source}")]
+    NotRecorded { subject: String, known: bool, source: Arc<AppendError> },
+    /// A record or manifest of ours is not what the log says.
+    #[error("`{subject}`: our own record cannot be read")]
+    Store { subject: String, source: Arc<ledger::Error> },
+    /// The head holds the tag, the published checkpoint does not yet.
+    #[error("`{subject}` is recorded and not yet covered by a published checkpoint")]
+    NotYetPublished { subject: String },
+    /// Nothing there.
+    #[error("`{what}` does not exist here")]
+    NotFound { what: String },
+    /// A digest whose algorithm we cannot check.
+    #[error("`{digest}` uses an algorithm that cannot be checked here; use sha256 or sha512")]
+    Algorithm { digest: Digest },
+    /// Pages, log and proofs are closed (`public = false`).
+    #[error("not public")]
+    NotPublic,
+    /// A parameter of a page or of `/proof`.
+    #[error("{message}")]
+    BadRequest { message: String },
+    /// A defect of ours.
+    #[error("internal error")]
+    Internal,
+}
+
+impl Error {
+    /// How long a client should wait, where that is known.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream { source, .. } => source.retry_after(),
+            Self::NotRecorded { source, .. } => match &**source {
+                AppendError::Busy { retry_after } | AppendError::Budget { retry_after, .. } => {
+                    Some(*retry_after)
+                }
+                _ => None,
+            },
+            Self::NotYetPublished { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `/livez`, `/readyz` and `/metrics`.
+//!
+//! Ready means that a first pull could be recorded now: the last checkpoint verifies, the store can
+//! be written, the clock is sane. Live means only that the process answers.
+
+use std::fmt::Write as _;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::app::App;
+use crate::edge::body::{Body, full};
+
+/// Always 200 while the process answers.
+pub(crate) fn live() -> Response<Body> {
+    text(StatusCode::OK, "ok\n".to_owned())
+}
+
+/// 200, or 503 with one line for each thing that is wrong.
+pub(crate) fn ready(app: &App) -> Response<Body> {
+    let health = app.ledger.health();
+    if health.is_ready() {
+        return text(StatusCode::OK, "ok\n".to_owned());
+    }
+    text(StatusCode::SERVICE_UNAVAILABLE, problems(&health))
+}
+
+/// One line for each thing that keeps a new tag from being recorded.
+fn problems(health: &ledger::Health) -> String {
+    let mut lines = String::new();
+    let mut line = |problem: &dyn std::fmt::Display| {
+        // Writing to a String does not fail.
+        let _infallible = writeln!(lines, "{problem}");
+    };
+    if !health.checkpoint_verifies {
+        line(&"the published checkpoint does not verify with the log's key");
+    }
+    if let Some(read_only) = &health.read_only {
+        line(read_only);
+    }
+    if health.stopped {
+        line(&"the ledger has stopped and records nothing more; restart the service");
+    }
+    if let Some(error) = &health.failing {
+        line(&format_args!("the last batch was not recorded: {error}"));
+    }
+    if let Some(error) = &health.clock {
+        line(error);
+    }
+    if !health.clock_agrees_with_upstream {
+        line(&"the clock is more than a day away from that of an upstream; set the clock right");
+    }
+    if let Some(free) = health.disk_too_full {
+        line(&format_args!("only {free} bytes are free on the volume of the data directory"));
+    }
+    lines
+}
+
+/// The Prometheus text format.
+pub(crate) fn metrics(app: &App) -> Response<Body> {
+    match app.metrics.render(app.ledger.published().size, &app.ledger.statistics()) {
+        Ok(page) => {
+            let mut response = text(StatusCode::OK, page);
+            let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be written");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n".to_owned())
+        }
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,202 @@
+//! Globs over `<host>/<repository>:<tag>`.
+//!
+//! `*` stays within one path component or tag, `**` does not. Matching takes time linear in
+//! pattern × subject, whatever an operator writes. Knows nothing of actions.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A compiled glob.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pattern {
+    source: String,
+    tokens: Vec<Token>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Token {
+    Byte(u8),
+    Star,
+    DoubleStar,
+}
+
+/// A glob that could never match, with the way out.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PatternError {
+    /// The host is spelled as Docker does, not as the log does.
+    #[error("`{pattern}` names Docker Hub as `{alias}`; the log writes it `index.docker.io`, so write that")]
+    Alias {
+        /// The pattern.
+        pattern: String,
+        /// The alias it begins with.
+        alias: String,
+    },
+    /// Not a character of any reference.
+    #[error(
+        "`{pattern}` holds {character:?}, which no reference can contain; use letters, digits, `.`, `_`, `-`, `/`, `:`, `*` and `**`"
+    )]
+    Character {
+        /// The pattern.
+        pattern: String,
+        /// The first such character.
+        character: char,
+    },
+    /// No tag part.
+    #[error("`{pattern}` says nothing of tags and would never match; end it with `:*` (all tags) or `**`")]
+    NoTag {
+        /// The pattern.
+        pattern: String,
+    },
+    /// Empty.
+    #[error("an empty pattern matches nothing; `**` matches every tag")]
+    Empty,
+}
+
+impl Pattern {
+    /// Whether the whole of `subject` matches.
+    pub fn matches(&self, subject: &str) -> bool {
+        let literal = self.tokens.iter().take_while(|token| matches!(token, Token::Byte(_))).count();
+        let mut bytes = subject.bytes();
+        for token in self.tokens.iter().take(literal) {
+            if bytes.next().map(Token::Byte) != Some(*token) {
+                return false;
+            }
+        }
+        // The set of tokens that the next byte may be matched against, advanced byte by byte.
+        let rest = self.tokens.get(literal..).unwrap_or_default();
+        let mut active = vec![false; rest.len() + 1];
+        let mut next = active.clone();
+        if let Some(first) = active.first_mut() {
+            *first = true;
+        }
+        skip_stars(rest, &mut active);
+        for byte in bytes {
+            next.fill(false);
+            for (place, token) in rest.iter().enumerate() {
+                if !active.get(place).copied().unwrap_or(false) {
+                    continue;
+                }
+                let target = match token {
+                    Token::Byte(wanted) if *wanted == byte => place + 1,
+                    Token::Star if !matches!(byte, b'/' | b':') => place,
+                    Token::DoubleStar => place,
+                    _ => continue,
+                };
+                if let Some(slot) = next.get_mut(target) {
+                    *slot = true;
+                }
+            }
+            skip_stars(rest, &mut next);
+            std::mem::swap(&mut active, &mut next);
+        }
+        active.last().copied().unwrap_or(false)
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(source: &str) -> Result<Self, PatternError> {
+        let pattern = || source.to_owned();
+        if source.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:*".contains(c);
+        if let Some(character) = source.chars().find(|c| !allowed(*c)) {
+            return Err(PatternError::Character { pattern: pattern(), character });
+        }
+        let host = source.split('/').next().unwrap_or_default();
+        if matches!(host, "docker.io" | "registry-1.docker.io" | "registry.hub.docker.com") {
+            return Err(PatternError::Alias { pattern: pattern(), alias: host.to_owned() });
+        }
+        let last = source.rsplit('/').next().unwrap_or_default();
+        if !last.contains(':') && !last.contains("**") {
+            return Err(PatternError::NoTag { pattern: pattern() });
+        }
+        let mut tokens = Vec::with_capacity(source.len());
+        let mut bytes = source.bytes().peekable();
+        while let Some(byte) = bytes.next() {
+            tokens.push(match byte {
+                b'*' if bytes.next_if_eq(&b'*').is_some() => Token::DoubleStar,
+                b'*' => Token::Star,
+                byte => Token::Byte(byte),
+            });
+        }
+        Ok(Self { source: pattern(), tokens })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+/// A star may match nothing, so what follows it is active as well.
+fn skip_stars(tokens: &[Token], active: &mut [bool]) {
+    for (place, token) in tokens.iter().enumerate() {
+        let on = active.get(place).copied().unwrap_or(false);
+        if on && matches!(token, Token::Star | Token::DoubleStar) {
+            if let Some(slot) = active.get_mut(place + 1) {
+                *slot = true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, subject: &str) -> bool {
+        pattern.parse::<Pattern>().unwrap().matches(subject)
+    }
+
+    #[test]
+    fn a_star_stays_within_one_component() {
+        assert!(matches("index.docker.io/library/*:latest", "index.docker.io/library/alpine:latest"));
+        assert!(!matches("index.docker.io/library/*:latest", "index.docker.io/library/a/b:latest"));
+        assert!(!matches("index.docker.io/library/*:latest", "index.docker.io/library/alpine:3"));
+        assert!(!matches("index.docker.io/*:latest", "index.docker.io/library/alpine:latest"));
+        assert!(matches("ghcr.io/org/app:*-dev", "ghcr.io/org/app:1.2-dev"));
+    }
+
+    #[test]
+    fn a_double_star_crosses_components_and_tags() {
+        assert!(matches("ghcr.io/org/**", "ghcr.io/org/a/b:v1"));
+        assert!(matches("**", "ghcr.io/org/a/b:v1"));
+        assert!(matches("**:latest", "ghcr.io/org/a/b:latest"));
+        assert!(!matches("**:latest", "ghcr.io/org/a/b:latest2"));
+        assert!(!matches("ghcr.io/org/**", "ghcr.io/organisation/a:v1"));
+    }
+
+    #[test]
+    fn a_pattern_that_could_never_match_is_refused_with_the_way_out() {
+        let error = |pattern: &str| pattern.parse::<Pattern>().unwrap_err().to_string();
+        assert!(error("docker.io/library/*:latest").contains("index.docker.io"));
+        assert!(error("ghcr.io/org/app").contains("`:*`"));
+        assert!(error("ghcr.io/org/app:v?").contains("'?'"));
+        assert!(error("").contains("`**`"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_without_stars_matches_itself_alone(subject in "[a-z]{1,8}/[a-z]{1,8}:[a-z0-9]{1,8}", other in "[a-z]{1,8}/[a-z]{1,8}:[a-z0-9]{1,8}") {
+            prop_assert!(matches(&subject, &subject));
+            prop_assert_eq!(matches(&subject, &other), subject == other);
+        }
+
+        #[test]
+        fn printing_gives_back_what_was_parsed(source in "[a-z*]{1,8}/[a-z*]{1,8}:[a-z0-9*]{1,8}") {
+            prop_assert_eq!(source.parse::<Pattern>().unwrap().to_string(), source);
+        }
+
+        #[test]
+        fn many_stars_do_not_take_exponential_time(stars in 1_usize..60) {
+            let pattern = format!("{}:x", "*a".repeat(stars));
+            prop_assert!(!matches(&pattern, &"a".repeat(120)));
+        }
+    }
+}

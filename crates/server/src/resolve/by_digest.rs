@@ -1,0 +1,58 @@
+//! A manifest by digest: from our store if it was fetched under this very name, else from upstream,
+//! hashed on the way.
+//!
+//! Needs no record: the digest says what the bytes must be. Children that a recorded index names are
+//! kept once they have passed, so that the whole image stays available.
+
+use std::sync::Arc;
+
+use ledger::{ManifestBytes, Submission};
+use oci::{Digest, ManifestSelector, Name};
+
+use super::{Manifest, Served};
+use crate::app::App;
+use crate::error::Error;
+
+/// Resolves a digest under a name.
+pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Result<Served, Error> {
+    let subject = || format!("{name}@{digest}");
+    if let Digest::Other { .. } = digest {
+        return Err(Error::Algorithm { digest });
+    }
+    if let Digest::Sha256(sha256) = &digest {
+        let stored = app.ledger.manifest(name, sha256).map_err(|source| {
+            tracing::error!(reference = %subject(), error = %source, "a stored manifest cannot be read");
+            Error::Store { subject: subject(), source: Arc::new(source) }
+        })?;
+        if let Some(stored) = stored {
+            app.metrics.stored(true);
+            let manifest = Manifest { bytes: stored.bytes.clone(), media_type: stored.media_type };
+            return Ok(served(digest, manifest));
+        }
+    }
+    app.metrics.stored(false);
+    let fetched = app
+        .fetch(name, &ManifestSelector::Digest(digest.clone()))
+        .await
+        .map_err(|source| Error::Upstream { subject: subject(), source: Arc::new(source) })?;
+    let media_type = fetched.manifest.media_type;
+    keep(app, name, fetched.bytes.clone(), media_type.as_str());
+    Ok(served(digest, Manifest { bytes: fetched.bytes, media_type }))
+}
+
+/// Offers what passed to the ledger, which keeps it if a recorded index under this name names it. The answer does
+/// not wait for that.
+fn keep(app: &Arc<App>, name: &Name, bytes: bytes::Bytes, media_type: &str) {
+    let Ok(manifest) = ManifestBytes::new(bytes, Some(media_type)) else { return };
+    let (app, name) = (Arc::clone(app), name.clone());
+    tokio::spawn(async move {
+        let subject = format!("{name}@{}", manifest.digest());
+        if let Err(error) = app.ledger.append(Submission::KeepManifest { name, manifest }).await {
+            tracing::warn!(reference = %subject, %error, "a child of a recorded index could not be kept");
+        }
+    });
+}
+
+fn served(digest: Digest, manifest: Manifest) -> Served {
+    Served { digest, manifest, record: None, first_seen: false, warning: None, by_digest: true }
+}

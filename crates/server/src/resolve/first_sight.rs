@@ -1,0 +1,71 @@
+//! A tag that the log does not know: fetch, hash, record, and only then serve.
+//!
+//! The place where evidence from elsewhere is obtained before the record is made is between the
+//! fetch and the append.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ledger::{Appended, ManifestBytes, Observation, Recorded, Submission};
+
+use super::verdict::{Verdict, verdict};
+use super::{Ask, Manifest, Served, head, recheck};
+use crate::app::App;
+use crate::error::Error;
+
+/// Records what upstream serves for a tag that has no record.
+pub(super) async fn record(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
+    app.metrics.stored(false);
+    let fetched = app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?;
+    let freeze =
+        matches!(verdict(None, ask.decision.action, fetched.digest), Verdict::FirstSeen { freeze: true });
+    append(app, ask, fetched, freeze, None).await
+}
+
+/// Appends a record of what was fetched and serves it; whoever recorded the tag first wins.
+///
+/// `before` is the record that an observed tag has already.
+pub(super) async fn append(
+    app: &Arc<App>,
+    ask: &Ask,
+    fetched: upstream::FetchedManifest,
+    freeze: bool,
+    before: Option<&Arc<Recorded>>,
+) -> Result<Served, Error> {
+    let started = Instant::now();
+    let media_type = fetched.manifest.media_type;
+    let manifest = ManifestBytes::new(fetched.bytes.clone(), Some(media_type.as_str()))
+        .map_err(|source| ask.upstream(source.into()))?;
+    let submission = Submission::Record(Observation {
+        freeze,
+        name: ask.name.clone(),
+        tag: ask.tag.clone(),
+        manifest,
+        upstream_date: fetched.date,
+        client: Some(ask.client),
+        upstream: app.upstream.label(ask.name.host()).to_owned(),
+    });
+    let known = before.is_some();
+    let appended = app.ledger.append(submission).await.map_err(|source| ask.not_recorded(known, source))?;
+    let (record, made) = match appended {
+        Appended::Recorded(record) => (record, true),
+        Appended::Existing(record) => (record, false),
+        Appended::Evidence { .. } | Appended::Kept | Appended::NotRecorded(_) => return Err(Error::Internal),
+    };
+    if record.digest() != fetched.digest {
+        // Recorded meanwhile by another way, such as an operator's command.
+        return recheck::settle(app, ask, record, fetched).await;
+    }
+    if made {
+        app.metrics.appended(started.elapsed());
+        tracing::info!(reference = %ask.reference(), digest = %record.digest(), index = record.index(), "recorded");
+    }
+    Ok(Served {
+        digest: record.digest().into(),
+        manifest: Manifest { bytes: fetched.bytes, media_type },
+        record: Some(Arc::new(head(ask, &record))),
+        first_seen: made && !known,
+        warning: None,
+        by_digest: false,
+    })
+}

@@ -1,0 +1,143 @@
+//! Single flight: any number of callers that ask for one key share one running task.
+//!
+//! The task is spawned, so that a client who hangs up cancels nothing; its result is handed to
+//! those who waited and then forgotten, so that a failure is never kept. Knows no registry.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+/// Tasks in flight by key.
+#[derive(Debug)]
+pub(crate) struct Flights<Key, Value> {
+    running: Arc<Mutex<Running<Key, Value>>>,
+}
+
+type Running<Key, Value> = HashMap<Key, watch::Receiver<Option<Value>>>;
+
+impl<Key, Value> Flights<Key, Value>
+where
+    Key: Clone + Eq + Hash + Send + 'static,
+    Value: Clone + Send + Sync + 'static,
+{
+    /// Nothing in flight.
+    pub(crate) fn new() -> Self {
+        Self { running: Arc::default() }
+    }
+
+    /// Joins the task of `key`, or starts it. `None`: the task panicked.
+    ///
+    /// The second value says whether another caller had started it.
+    pub(crate) fn join<Task, Start>(
+        &self,
+        key: &Key,
+        start: Start,
+    ) -> (impl Future<Output = Option<Value>> + Send + use<Key, Value, Task, Start>, bool)
+    where
+        Start: FnOnce() -> Task,
+        Task: Future<Output = Value> + Send + 'static,
+    {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut receiver, shared) = match running.entry(key.clone()) {
+            Entry::Occupied(entry) => (entry.get().clone(), true),
+            Entry::Vacant(entry) => {
+                let (sender, receiver) = watch::channel(None);
+                entry.insert(receiver.clone());
+                let landing = Landing { running: Arc::clone(&self.running), key: key.clone() };
+                let task = start();
+                tokio::spawn(async move {
+                    let value = task.await;
+                    // Forgotten first: who comes after this line starts anew.
+                    drop(landing);
+                    // Nobody waits any more when this fails.
+                    let _nobody_waits = sender.send(Some(value));
+                });
+                (receiver, false)
+            }
+        };
+        drop(running);
+        let result = async move {
+            match receiver.wait_for(Option::is_some).await {
+                Ok(value) => value.clone(),
+                Err(_panicked) => None,
+            }
+        };
+        (result, shared)
+    }
+}
+
+/// Takes the task out of the map however it ends.
+struct Landing<Key: Eq + Hash, Value> {
+    running: Arc<Mutex<Running<Key, Value>>>,
+    key: Key,
+}
+
+impl<Key: Eq + Hash, Value> Drop for Landing<Key, Value> {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn callers_share_one_task_and_its_result() {
+        let flights = Flights::new();
+        let (release, held) = oneshot::channel::<()>();
+        let started = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&started);
+        let (first, shared) = flights.join(&"tag", move || async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            held.await.unwrap();
+            7
+        });
+        assert!(!shared);
+        let (second, shared) = flights.join(&"tag", || async { unreachable!() });
+        assert!(shared);
+        release.send(()).unwrap();
+        assert_eq!((first.await, second.await), (Some(7), Some(7)));
+        assert_eq!(started.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_hangs_up_cancels_nothing() {
+        let flights = Flights::<&str, i32>::new();
+        let (release, held) = oneshot::channel::<()>();
+        let (done, finished) = oneshot::channel::<()>();
+        let (only, _) = flights.join(&"tag", move || async move {
+            held.await.unwrap();
+            done.send(()).unwrap();
+            7
+        });
+        drop(only);
+        release.send(()).unwrap();
+        finished.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_result_is_forgotten_once_it_was_handed_out() {
+        let flights = Flights::new();
+        let first = flights.join(&"tag", || async { Err::<i32, &str>("upstream is down") }).0;
+        assert_eq!(first.await, Some(Err("upstream is down")));
+        let second = flights.join(&"tag", || async { Ok(7) }).0;
+        assert_eq!(second.await, Some(Ok(7)));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_forgotten_too() {
+        let flights = Flights::<&str, i32>::new();
+        let first = flights.join(&"tag", || async { panic!("a defect") }).0;
+        assert_eq!(first.await, None);
+        assert_eq!(flights.join(&"tag", || async { 7 }).0.await, Some(7));
+    }
+}

@@ -1,0 +1,192 @@
+//! The pipeline: a tag or digest in, stored bytes or a refusal out.
+//!
+//! Order, as `docs/request-handling.md` states it: look the record up, ask upstream, compare,
+//! append, answer. Runs in a task of its own, once per tag at a time, so that a client who hangs
+//! up cancels no append. Knows no HTTP.
+
+pub(crate) mod by_digest;
+mod first_sight;
+mod flights;
+mod freshness;
+mod recheck;
+mod verdict;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use ledger::Recorded;
+use oci::{Digest, ManifestType, Name, Tag};
+use taglog::{Leaf, TagKey};
+
+pub(crate) use self::flights::Flights;
+pub(crate) use self::freshness::Freshness;
+use self::verdict::Pinned;
+use crate::app::App;
+use crate::error::{Error, RecordHead};
+use crate::policy::{Action, Decision};
+
+/// A pull by tag.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) name: Name,
+    pub(crate) tag: Tag,
+    pub(crate) decision: Decision,
+    /// Whose budget a new record counts against.
+    pub(crate) client: IpAddr,
+}
+
+/// What a client gets.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Manifest,
+    /// The record that the answer stands on; none for digests and for tags that pass through.
+    pub(crate) record: Option<Arc<RecordHead>>,
+    pub(crate) first_seen: bool,
+    pub(crate) warning: Option<String>,
+    pub(crate) by_digest: bool,
+}
+
+/// Bytes and their type.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    pub(crate) bytes: Bytes,
+    pub(crate) media_type: ManifestType,
+}
+
+/// Resolves a tag.
+pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
+    let key = TagKey::of(&ask.name, &ask.tag);
+    let record = app.lookup(&key, &ask)?;
+    // A frozen tag stays frozen whatever the configuration says later.
+    match ask.decision.action {
+        Action::Deny => {
+            let reference = ask.reference();
+            return Err(Error::DeniedByPolicy { reference, rule: ask.decision.reason.to_string() });
+        }
+        Action::Pass if !record.as_ref().is_some_and(|record| record.is_frozen()) => {
+            return pass(app, &ask).await;
+        }
+        Action::Freeze | Action::Observe | Action::Pass => {}
+    }
+    if let Some(record) = &record {
+        if app.freshness.is_fresh(&key, Instant::now())
+            && !verdict::wants_freezing(pinned(record), ask.decision.action)
+        {
+            return recorded(app, &ask, record, None).await;
+        }
+    }
+    let (flight, shared) = app.flights.join(&key, || {
+        let (app, ask) = (Arc::clone(app), ask.clone());
+        async move { check(&app, &ask, key).await }
+    });
+    if shared {
+        app.metrics.shared();
+    }
+    let outcome = match &record {
+        None => flight.await,
+        // The check goes on, and records what it finds; this pull does not wait for it.
+        Some(record) => match tokio::time::timeout(app.config.recheck_timeout, flight).await {
+            Ok(outcome) => outcome,
+            Err(_late) => {
+                let warning = format!("upstream did not answer in time; {}", as_recorded(record));
+                return recorded(app, &ask, record, Some(warning)).await;
+            }
+        },
+    };
+    outcome.unwrap_or(Err(Error::Internal))
+}
+
+/// The task that all who ask for one tag share.
+async fn check(app: &Arc<App>, ask: &Ask, key: TagKey) -> Result<Served, Error> {
+    // Asked again: a flight that landed just before this one may have recorded the tag.
+    match app.lookup(&key, ask)? {
+        None => first_sight::record(app, ask).await,
+        Some(record) => recheck::against_upstream(app, ask, key, record).await,
+    }
+}
+
+/// A tag that is neither recorded nor checked.
+async fn pass(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
+    let fetched = app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?;
+    Ok(Served {
+        digest: fetched.digest.into(),
+        manifest: Manifest { bytes: fetched.bytes, media_type: fetched.manifest.media_type },
+        record: None,
+        first_seen: false,
+        warning: None,
+        by_digest: false,
+    })
+}
+
+/// The record's own bytes, from our store.
+///
+/// A store that was rebuilt from a log has records without bytes; those are had by digest, which says what they
+/// must be.
+async fn recorded(
+    app: &Arc<App>,
+    ask: &Ask,
+    record: &Arc<Recorded>,
+    warning: Option<String>,
+) -> Result<Served, Error> {
+    let stored = app.ledger.manifest(&ask.name, &record.digest()).map_err(|source| ask.store(source))?;
+    let manifest = match stored {
+        Some(stored) => {
+            app.metrics.stored(true);
+            Manifest { bytes: stored.bytes.clone(), media_type: stored.media_type }
+        }
+        None => by_digest::manifest(app, &ask.name, record.digest().into()).await?.manifest,
+    };
+    Ok(Served {
+        digest: record.digest().into(),
+        manifest,
+        record: Some(Arc::new(head(ask, record))),
+        first_seen: false,
+        warning,
+        by_digest: false,
+    })
+}
+
+fn head(ask: &Ask, record: &Recorded) -> RecordHead {
+    RecordHead {
+        name: ask.name.clone(),
+        tag: ask.tag.clone(),
+        digest: record.digest(),
+        index: record.index(),
+        leaf_hash: record.leaf_hash(),
+        time: record.time(),
+    }
+}
+
+fn pinned(record: &Recorded) -> Pinned {
+    let thawed = matches!(record.entry().leaf, Leaf::Thaw { .. });
+    Pinned { digest: record.digest(), frozen: record.is_frozen(), thawed }
+}
+
+fn as_recorded(record: &Recorded) -> String {
+    format!("served as recorded in log entry {}", record.index())
+}
+
+impl Ask {
+    pub(crate) fn reference(&self) -> String {
+        format!("{}:{}", self.name, self.tag)
+    }
+
+    fn upstream(&self, source: upstream::Error) -> Error {
+        Error::Upstream { subject: self.reference(), source: Arc::new(source) }
+    }
+
+    pub(crate) fn store(&self, source: ledger::Error) -> Error {
+        let subject = self.reference();
+        tracing::error!(reference = %subject, error = %source, "a record cannot be read");
+        Error::Store { subject, source: Arc::new(source) }
+    }
+
+    fn not_recorded(&self, known: bool, source: ledger::AppendError) -> Error {
+        let subject = self.reference();
+        tracing::warn!(reference = %subject, error = %source, "a tag could not be recorded");
+        Error::NotRecorded { subject, known, source: Arc::new(source) }
+    }
+}

@@ -1,0 +1,159 @@
+//! A recorded tag: ask upstream what it serves now, and compare.
+//!
+//! An upstream that cannot answer, or answers nonsense, never makes a tag "moved" and never keeps
+//! a recorded one from being served.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ledger::{Recorded, Submission};
+use oci::ManifestSelector;
+use taglog::TagKey;
+use upstream::{ErrorKind, FetchedManifest};
+
+use super::verdict::{Verdict, verdict, wants_freezing};
+use super::{Ask, Served, as_recorded, first_sight, head, pinned, recorded};
+use crate::app::App;
+use crate::config::OnGone;
+use crate::error::{Error, Moved};
+use crate::policy::OnMove;
+
+/// What upstream serves now.
+enum Look {
+    /// The recorded digest, by its own word in answer to a HEAD.
+    Same,
+    /// These bytes, hashed by us.
+    Bytes(FetchedManifest),
+}
+
+/// Checks a record against upstream and serves accordingly.
+pub(super) async fn against_upstream(
+    app: &Arc<App>,
+    ask: &Ask,
+    key: TagKey,
+    record: Arc<Recorded>,
+) -> Result<Served, Error> {
+    match look(app, ask, &record).await {
+        Ok(Look::Same) => {
+            app.freshness.note(key, Instant::now());
+            recorded(app, ask, &record, None).await
+        }
+        Ok(Look::Bytes(fetched)) => {
+            if fetched.digest == record.digest() {
+                app.freshness.note(key, Instant::now());
+            } else {
+                app.freshness.forget(&key);
+            }
+            settle(app, ask, record, fetched).await
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Denied { had_credentials: false } => {
+                gone(app, ask, &record).await
+            }
+            ErrorKind::Denied { had_credentials: true } => Err(ask.upstream(error)),
+            _ => {
+                tracing::warn!(reference = %ask.reference(), %error, "upstream could not be asked; serving the record");
+                let warning = format!("upstream could not be asked ({error}); {}", as_recorded(&record));
+                recorded(app, ask, &record, Some(warning)).await
+            }
+        },
+    }
+}
+
+/// HEAD is free of charge on registries that count pulls; only a difference is worth a GET.
+/// An observed tag that has to be frozen needs the bytes as well.
+async fn look(app: &App, ask: &Ask, record: &Recorded) -> Result<Look, upstream::Error> {
+    let selector = ManifestSelector::Tag(ask.tag.clone());
+    if !wants_freezing(pinned(record), ask.decision.action) {
+        let said = app.head_tag(&ask.name, &selector).await?;
+        if said.digest == Some(record.digest().into()) {
+            return Ok(Look::Same);
+        }
+    }
+    Ok(Look::Bytes(app.fetch_tag(&ask.name, &ask.tag).await?))
+}
+
+/// Acts on the verdict about bytes that upstream served.
+pub(super) async fn settle(
+    app: &Arc<App>,
+    ask: &Ask,
+    record: Arc<Recorded>,
+    fetched: FetchedManifest,
+) -> Result<Served, Error> {
+    match verdict(Some(pinned(&record)), ask.decision.action, fetched.digest) {
+        Verdict::Same => recorded(app, ask, &record, None).await,
+        Verdict::FirstSeen { freeze } => Box::pin(first_sight::append(app, ask, fetched, freeze, None)).await,
+        Verdict::FreezeNow => Box::pin(first_sight::append(app, ask, fetched, true, Some(&record))).await,
+        Verdict::Changed => changed(app, ask, &record, fetched).await,
+        Verdict::Moved => moved(app, ask, &record, &fetched).await,
+    }
+}
+
+/// An observed tag at a new digest: recorded before it is served.
+async fn changed(
+    app: &Arc<App>,
+    ask: &Ask,
+    before: &Arc<Recorded>,
+    fetched: FetchedManifest,
+) -> Result<Served, Error> {
+    app.metrics.moved(false, false);
+    let mut served = Box::pin(first_sight::append(app, ask, fetched, false, Some(before))).await?;
+    served.warning = Some(format!(
+        "this tag is observed, not frozen: it was {} until now (log entry {})",
+        before.digest(),
+        before.index()
+    ));
+    Ok(served)
+}
+
+/// A frozen tag at another digest. The leaf is evidence; the answer does not wait for it.
+async fn moved(
+    app: &Arc<App>,
+    ask: &Ask,
+    record: &Arc<Recorded>,
+    fetched: &FetchedManifest,
+) -> Result<Served, Error> {
+    let refuse = ask.decision.on_move == OnMove::Refuse;
+    app.metrics.moved(true, refuse);
+    tracing::warn!(
+        reference = %ask.reference(),
+        recorded = %record.digest(),
+        upstream = %fetched.digest,
+        index = record.index(),
+        refused = refuse,
+        "a frozen tag has moved upstream"
+    );
+    keep_evidence(app, ask, record, fetched);
+    if refuse {
+        let record = head(ask, record);
+        return Err(Error::Moved(Box::new(Moved { record, seen: fetched.digest })));
+    }
+    let warning = format!("upstream moved this tag to {}; {}", fetched.digest, as_recorded(record));
+    recorded(app, ask, record, Some(warning)).await
+}
+
+fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &FetchedManifest) {
+    let submission = Submission::Moved {
+        name: ask.name.clone(),
+        tag: ask.tag.clone(),
+        recorded: record.digest(),
+        seen: fetched.digest,
+        upstream_date: fetched.date,
+    };
+    let (app, reference) = (Arc::clone(app), ask.reference());
+    tokio::spawn(async move {
+        if let Err(error) = app.ledger.append(submission).await {
+            tracing::warn!(%reference, %error, "the move was refused to the client, and could not be recorded");
+        }
+    });
+}
+
+async fn gone(app: &Arc<App>, ask: &Ask, record: &Arc<Recorded>) -> Result<Served, Error> {
+    match app.config.on_gone {
+        OnGone::Refuse => Err(Error::Gone(Box::new(head(ask, record)))),
+        OnGone::Serve => {
+            let warning = format!("upstream no longer has this tag; {}", as_recorded(record));
+            recorded(app, ask, record, Some(warning)).await
+        }
+    }
+}
