@@ -163,3 +163,25 @@ fn the_policy_for_docker_hub_freezes_what_does_not_move_and_observes_the_rest() 
         assert_eq!(decision.action, action, "{name}:{tag}: {}", decision.reason);
     }
 }
+
+#[test]
+fn the_documented_configuration_holds_every_key_and_loads() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let text = text.replace("password_file = \"/run/secrets/corp\"", "password = \"x\"");
+    // The documented defaults contradict the documented credentials, as the page says.
+    let config = load(&text.replace("public = true", "public = false"), &[]).unwrap();
+    assert_eq!(config.limits, load("", &[]).unwrap().limits);
+    let message = load("zzz = 1", &[]).unwrap_err().to_string();
+    let mut known: Vec<String> = message.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    known.retain(|key| !key.is_empty());
+    assert!(known.len() > 15, "{message}");
+    for table in ["log", "limits", "upstreams.\"a.b\"", "policy"] {
+        let header = if table == "policy" { "[[policy]]".to_owned() } else { format!("[{table}]") };
+        let message = load(&format!("{header}\nzzz = 1"), &[]).unwrap_err().to_string();
+        known.extend(message.split('`').skip(3).step_by(2).map(str::to_owned));
+    }
+    for key in known {
+        assert!(page.contains(&key), "`{key}` is not documented");
+    }
+}

@@ -138,7 +138,10 @@ fn record_headers(app: &App, headers: &mut HeaderMap, record: &RecordHead) {
     insert(headers, TLOG_INTEGRATED_TIME, &rfc3339(record.time));
     headers.insert(TLOG_LOG, app.origin_header.clone());
     insert(headers, TLOG_RECORDED_DIGEST, &record.digest.to_string());
-    insert(headers, TLOG_PROOF, &app.proof_url(&record.name, &record.tag));
+    // A URL that is closed to whoever asks proves nothing.
+    if app.config.public {
+        insert(headers, TLOG_PROOF, &app.proof_url(&record.name, &record.tag));
+    }
 }
 
 fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
@@ -226,17 +229,21 @@ fn message_and_detail(app: &App, error: &Error) -> (String, Option<serde_json::V
 /// One sentence that a person can act on: it is all that most clients print.
 fn moved_message(app: &App, moved: &Moved) -> String {
     let record = &moved.record;
+    let evidence = if app.config.public {
+        format!("; evidence: {}", app.page_url(&record.name, &record.tag))
+    } else {
+        String::new()
+    };
     format!(
         "tag {name}:{tag} moved: log entry {index} ({time}) has {recorded}, upstream now serves {seen}; \
-         to have what was recorded pull {name}@{recorded}; if the move is legitimate the operator can \
-         `tlogistry supersede {name}:{tag} {seen}`; evidence: {page}",
+         to have what was recorded pull {name}@{recorded}; if the move is legitimate the operator can record it \
+         with `tlogistry supersede {name}:{tag} {seen} --reason TEXT`{evidence}",
         name = record.name,
         tag = record.tag,
         index = record.index,
         time = rfc3339(record.time),
         recorded = record.digest,
         seen = moved.seen,
-        page = app.page_url(&record.name, &record.tag),
     )
 }
 

@@ -1,7 +1,7 @@
 //! Every header of every kind of answer: nothing of upstream's, nothing missing, nothing more.
 
 use testkit::wire::Reply;
-use testkit::{Kind, Quirk};
+use testkit::{Image, Kind, Quirk};
 
 use crate::place::Place;
 
@@ -32,8 +32,26 @@ fn shown(reply: &Reply) -> String {
 async fn a_first_sight() {
     let place = Place::new().await;
     let service = place.start().await;
-    place.push("team/app", "v1");
-    insta::assert_snapshot!(shown(&service.pull("team/app", "v1").await), @"");
+    place.registry.push_image("team/app", "v1", &Image::oci("a"));
+    insta::assert_snapshot!(shown(&service.pull("team/app", "v1").await), @r#"
+    200
+    cache-control: no-cache
+    connection: close
+    content-length: 401
+    content-security-policy: default-src 'none'; sandbox
+    content-type: application/vnd.oci.image.manifest.v1+json
+    docker-content-digest: sha256:…
+    docker-distribution-api-version: registry/2.0
+    etag: "sha256:…"
+    tlog-first-seen: true
+    tlog-integratedtime: 2023-11-14T22:13:20Z
+    tlog-log: tlog.example/log
+    tlog-logindex: 2
+    tlog-proof: https://tlog.example/proof/corp.alt/team/app:v1
+    tlog-recorded-digest: sha256:…
+    tlog-uuid: <leaf hash>
+    x-content-type-options: nosniff
+    "#);
 }
 
 #[tokio::test]
@@ -43,27 +61,80 @@ async fn a_refusal() {
     place.push("team/app", "v1");
     service.pull("team/app", "v1").await;
     place.push("team/app", "v1");
-    insta::assert_snapshot!(shown(&service.pull("team/app", "v1").await), @"");
+    insta::assert_snapshot!(shown(&service.pull("team/app", "v1").await), @r#"
+    403
+    cache-control: no-store
+    connection: close
+    content-length: 995
+    content-security-policy: default-src 'none'; sandbox
+    content-type: application/json
+    docker-distribution-api-version: registry/2.0
+    tlog-error: tag corp.alt/team/app:v1 moved: log entry 2 (2023-11-14T22:13:20Z) has sha256:…, upstream now serves sha256:…; to have what was recorded pull corp.alt/team/app@sha256:…; if the move is legitimate the operator can record it with `tlogistry supersede corp.alt/team/app:v1 sha256:… --reason TEXT`; evidence: https://tlog.example/t/corp.alt/team/app:v1
+    tlog-integratedtime: 2023-11-14T22:13:20Z
+    tlog-log: tlog.example/log
+    tlog-logindex: 2
+    tlog-proof: https://tlog.example/proof/corp.alt/team/app:v1
+    tlog-recorded-digest: sha256:…
+    tlog-upstream-digest: sha256:…
+    tlog-uuid: <leaf hash>
+    x-content-type-options: nosniff
+    "#);
 }
 
 #[tokio::test]
 async fn a_digest_and_a_blob() {
     let place = Place::new().await;
     let service = place.start().await;
-    let image = place.push("team/app", "v1");
-    insta::assert_snapshot!(shown(&service.pull("team/app", &image.digest).await), @"");
+    let image = Image::oci("a");
+    place.registry.push_image("team/app", "v1", &image);
+    insta::assert_snapshot!(shown(&service.pull("team/app", &image.digest).await), @r#"
+    200
+    cache-control: public, max-age=31536000, immutable
+    connection: close
+    content-length: 401
+    content-security-policy: default-src 'none'; sandbox
+    content-type: application/vnd.oci.image.manifest.v1+json
+    docker-content-digest: sha256:…
+    docker-distribution-api-version: registry/2.0
+    etag: "sha256:…"
+    x-content-type-options: nosniff
+    "#);
     let blob = testkit::sha256_digest(&image.blobs[0]);
-    insta::assert_snapshot!(shown(&service.get(&format!("/v2/corp.alt/team/app/blobs/{blob}")).await), @"");
-}
-
-#[tokio::test]
-async fn a_ping_an_error_and_a_write() {
-    let place = Place::new().await;
-    let service = place.start().await;
-    insta::assert_snapshot!(shown(&service.get("/v2/").await), @"");
-    insta::assert_snapshot!(shown(&service.pull("team/none", "v1").await), @"");
+    insta::assert_snapshot!(shown(&service.get(&format!("/v2/corp.alt/team/app/blobs/{blob}")).await), @r#"
+    200
+    accept-ranges: bytes
+    cache-control: public, max-age=31536000, immutable
+    connection: close
+    content-length: 184
+    content-security-policy: default-src 'none'; sandbox
+    content-type: application/octet-stream
+    docker-content-digest: sha256:…
+    docker-distribution-api-version: registry/2.0
+    etag: "sha256:…"
+    x-content-type-options: nosniff
+    "#);
+    insta::assert_snapshot!(shown(&service.pull("team/none", "v1").await), @r#"
+    404
+    cache-control: no-store
+    connection: close
+    content-length: 110
+    content-security-policy: default-src 'none'; sandbox
+    content-type: application/json
+    docker-distribution-api-version: registry/2.0
+    x-content-type-options: nosniff
+    "#);
     let put = service.request("PUT", "/v2/corp.alt/team/app/manifests/v1").body("{}").send().await;
-    insta::assert_snapshot!(shown(&put), @"");
+    insta::assert_snapshot!(shown(&put), @r#"
+    405
+    allow: GET, HEAD
+    cache-control: no-store
+    connection: close
+    content-length: 112
+    content-security-policy: default-src 'none'; sandbox
+    content-type: application/json
+    docker-distribution-api-version: registry/2.0
+    x-content-type-options: nosniff
+    "#);
 }
 
 #[tokio::test]
