@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# Outside tools, each built once into ci/.cache and pinned here. It must not know what they are used for.
+
+TESSERA_VERSION=v1.0.4
+CARGO_DENY_VERSION=0.20.2
+
+CACHE=$ROOT/ci/.cache
+mkdir -p "$CACHE/bin"
+export PATH=$CACHE/bin:$PATH
+
+# once STAMP COMMAND…: runs COMMAND unless it has succeeded with this STAMP before.
+once() {
+  local stamp=$CACHE/$1
+  shift
+  [[ -e $stamp ]] && return
+  "$@"
+  touch "$stamp"
+}
+
+need_go() {
+  command -v go > /dev/null || fail "go is missing: install Go 1.26 or newer"
+}
+
+build_cargo_deny() {
+  once "cargo-deny-$CARGO_DENY_VERSION" \
+    cargo install cargo-deny --quiet --locked --version "$CARGO_DENY_VERSION" --root "$CACHE" --target-dir "$CACHE/target"
+  rm -rf "$CACHE/target"
+}
+
+build_tessera_fsck() {
+  need_go
+  once "tessera-fsck-$TESSERA_VERSION" \
+    env GOBIN="$CACHE/bin" go install "github.com/transparency-dev/tessera/cmd/fsck@$TESSERA_VERSION"
+}
+
+# Our own programs for these tests: `oracle`, `registry`, `kill`. Go keeps what is unchanged.
+build_oracle() {
+  need_go
+  (cd "$ROOT/ci/oracle" && env GOBIN="$CACHE/oracle" go install ./...)
+}
+
+# install_packages PACKAGE…: Debian packages that are not installed yet.
+install_packages() {
+  local package missing=()
+  for package; do
+    dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q '^install ok installed$' || missing+=("$package")
+  done
+  ((${#missing[@]} == 0)) && return
+  printf 'installing %s\n' "${missing[*]}"
+  {
+    apt-get -o DPkg::Lock::Timeout=600 update
+    DEBIAN_FRONTEND=noninteractive \
+      apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}"
+  } > "$WORK/apt.log" 2>&1 || {
+    tail -n 20 "$WORK/apt.log" >&2
+    fail "cannot install ${missing[*]}"
+  }
+}
