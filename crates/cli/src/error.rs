@@ -1,13 +1,16 @@
 //! Why a command could not run, and what to do about it. Here, and only here, hints are attached to library errors.
 //! It must not know how an error is printed.
 
+use std::fmt::Display;
+use std::io::ErrorKind;
+
 use clap::error::{ContextKind, ContextValue};
 use ledger::{CreateError, LockError, OpenError};
 use server::ServeError;
 use server::admin::AdminError;
 use server::config::ConfigError;
 
-use crate::args::Wrong;
+use crate::values::Wrong;
 
 /// What ends a command early.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl CommandError {
     }
 
     /// The same as the cause of `message`.
-    pub(crate) fn because_of(mut self, message: String) -> Self {
+    pub(crate) fn because_of(mut self, message: impl Display + Send + Sync + 'static) -> Self {
         self.error = self.error.context(message);
         self
     }
@@ -88,7 +91,11 @@ impl From<ConfigError> for CommandError {
         let hint = match (error.hint(), &error) {
             (Some(hint), _) => Some(hint.to_owned()),
             (None, ConfigError::Environment { variable, .. }) => {
-                Some(format!("`unset {variable}` to use the configuration file's value or the default"))
+                let example =
+                    if variable.ends_with("LISTEN") { "set it to `127.0.0.1:8080`, or " } else { "" };
+                Some(format!(
+                    "{example}`unset {variable}` to use the configuration file's value or the default"
+                ))
             }
             // The message ends with what to write instead.
             (None, _) => None,
@@ -128,12 +135,32 @@ impl From<OpenError> for CommandError {
 impl From<ServeError> for CommandError {
     fn from(error: ServeError) -> Self {
         let hint = error.hint();
-        Self::new(error).hinted_if(hint)
+        match error {
+            ServeError::Create(error) => error.into(),
+            ServeError::Open(error) => error.into(),
+            other => Self::new(other).hinted_if(hint),
+        }
     }
 }
 
 impl From<AdminError> for CommandError {
     fn from(error: AdminError) -> Self {
-        Self::new(error)
+        let hint = match &error {
+            AdminError::Fetch { .. } | AdminError::Manifest(_) => {
+                Some("the digest must be that of a manifest which upstream has under this name")
+            }
+            AdminError::Socket(source) if source.kind() == ErrorKind::PermissionDenied => {
+                Some("run it as the user that the service runs as")
+            }
+            AdminError::Socket(_) => Some(
+                "whether it was done is not known: look at the page of the tag, `/t/REF`, before trying again",
+            ),
+            // The message ends with the way out.
+            _ => None,
+        };
+        match error {
+            AdminError::Open(error) => error.into(),
+            other => Self::new(other).hinted_if(hint),
+        }
     }
 }

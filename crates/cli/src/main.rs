@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod error;
 mod ui;
+mod values;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

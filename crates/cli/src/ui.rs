@@ -21,7 +21,6 @@ const NO: u8 = 1;
 const COULD_NOT_RUN: u8 = 2;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// What a command that ran has to say in its exit status.
@@ -125,18 +124,16 @@ impl Ui {
         }
     }
 
-    /// Tells what may be wrong; not with `--quiet` twice.
-    pub(crate) fn warn(&self, text: impl Display) {
-        if self.verbosity >= -1 {
-            self.stderr(format_args!("{WARNING}warning:{WARNING:#} {text}\n"));
-        }
+    /// Whether a person reads standard error.
+    pub(crate) fn is_on_terminal(&self) -> bool {
+        io::stderr().is_terminal()
     }
 
     /// Progress of something that a person waits for.
     pub(crate) fn progress(&self) -> Progress {
         if !self.progress || self.verbosity < 0 {
             Progress::hidden()
-        } else if io::stderr().is_terminal() {
+        } else if self.is_on_terminal() {
             Progress::bar()
         } else {
             Progress::lines(*self)
@@ -174,8 +171,14 @@ impl Ui {
     /// The message, its causes, a blank line, the hints.
     fn error(&self, error: &CommandError) {
         let mut text = format!("{ERROR}error:{ERROR:#} {}\n", error.error);
-        for (number, cause) in (1..).zip(error.error.chain().skip(1)) {
-            text.push_str(&format!("  caused by {number}: {cause}\n"));
+        let mut said = vec![error.error.to_string()];
+        for cause in error.error.chain().skip(1).map(ToString::to_string) {
+            // Libraries wrap a message in itself; once is enough.
+            if said.iter().any(|before| cause.contains(before)) {
+                continue;
+            }
+            text.push_str(&format!("  caused by {}: {cause}\n", said.len()));
+            said.push(cause);
         }
         for (place, hint) in error.hints.iter().enumerate() {
             let blank = if place == 0 { "\n" } else { "" };

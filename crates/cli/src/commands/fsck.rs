@@ -46,7 +46,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     drop(progress);
     let report = report.map_err(|error| match error {
         // What it says of `fsck` is no help to whoever has just run it.
-        OpenError::Store(error) => CommandError::new(error).because_of("the database cannot be read at all".to_owned()).hinted(
+        OpenError::Store(error) => CommandError::new(error).because_of("the database cannot be read at all").hinted(
             "put the newest `tlogistry backup` in its place; the rollback guard knows whether any record is missing from it",
         ),
         other => other.into(),

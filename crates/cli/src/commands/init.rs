@@ -30,8 +30,7 @@ struct Made<'a> {
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let config = args.configuration.load_with(args.listen.listen)?;
-    let options =
-        ledger::Options { origin: Some(config.log.origin.clone()), ..server::ledger_options(&config) };
+    let options = server::new_log_options(&config);
     let verifier_key = ledger::Ledger::init(&options)?.to_string();
     let made = Made {
         origin: &config.log.origin,

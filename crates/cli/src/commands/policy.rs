@@ -4,9 +4,10 @@ use oci::TagName;
 use serde::Serialize;
 use server::policy::{Action, Decision, OnMove, Reason};
 
-use crate::args::{self, Configuration};
+use crate::args::Configuration;
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
+use crate::values;
 
 /// Try the rules that decide about tags
 #[derive(Debug, clap::Subcommand)]
@@ -20,7 +21,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The tag, as for `docker pull`
-    #[arg(value_name = "REF", value_parser = args::tag)]
+    #[arg(value_name = "REF", value_parser = values::tag)]
     tag: TagName,
     #[command(flatten)]
     configuration: Configuration,

@@ -1,8 +1,11 @@
 //! `serve`: the proxy, until it is told to stop.
 
 use std::future::Future;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use server::config::LogFormat;
+use server::{Service, Surroundings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{Configuration, Listen};
@@ -24,6 +27,9 @@ pub(crate) struct Args {
     configuration: Configuration,
 }
 
+/// How long threads may take to end once the log is closed.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
+
 const EXAMPLES: &str = "\
 Examples:
   tlogistry serve
@@ -34,16 +40,60 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let config = args.configuration.load_with(args.listen.listen)?;
     server::telemetry::log::install(config.log_format, ui.verbosity());
     raise_file_limit();
-    let failed =
-        |error| CommandError::new(error).because_of("cannot start the threads of the server".to_owned());
+    if config.opened_by_port {
+        let port = config.listen.port();
+        tracing::warn!(
+            "`PORT={port}` opens this service to the network: whoever reaches {} can pull through it and have tags recorded; \
+             to keep it to this machine unset `PORT`, or set `TLOGISTRY_LISTEN=127.0.0.1:{port}`",
+            config.listen
+        );
+    }
+    let for_people = match config.log_format {
+        LogFormat::Auto => ui.is_on_terminal(),
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+    };
+    let pages = config.public;
+    let failed = |error| CommandError::new(error).because_of("cannot start the server's threads");
     // As many workers as cores, which is the default.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
-    runtime.block_on(async {
-        let stop = stop()
-            .map_err(|error| CommandError::new(error).because_of("cannot wait for signals".to_owned()))?;
-        server::serve(config, stop).await?;
+    let ended = runtime.block_on(async {
+        let stop = stop().map_err(|error| CommandError::new(error).because_of("cannot wait for signals"))?;
+        let service = Service::start(config, Surroundings::default()).await?;
+        announce(ui, &service, for_people, pages);
+        service.run(stop).await;
         Ok(Answer::Yes)
-    })
+    });
+    // The log is closed; whatever still waits, such as for a name server, has nobody to answer.
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    if ended.is_ok() {
+        tracing::info!("stopped");
+    }
+    ended
+}
+
+/// Where it listens, whose log it keeps, and how to pull; one line of the log where no person reads it.
+fn announce(ui: &Ui, service: &Service, for_people: bool, pages: bool) {
+    let (address, ledger) = (service.address(), service.ledger());
+    let (origin, key, size) = (ledger.origin(), ledger.verifier_key(), ledger.published().size);
+    if !for_people {
+        tracing::info!(%address, public_url = %service.public_url(), %origin, log_key = %key, size, "listening");
+        return;
+    }
+    let url = service.public_url();
+    // Of a path in it clients know nothing.
+    let host = url.authority();
+    ui.note(format_args!("listening  {address}"));
+    if pages {
+        ui.note(format_args!("pages      {url}"));
+    }
+    ui.note(format_args!("log        {origin}, {size} leaves"));
+    ui.note(format_args!("log key    {key}"));
+    ui.note(format_args!("pull       docker pull {host}/alpine:3.20"));
+    ui.note(format_args!("           docker pull {host}/ghcr.io/org/app:v1"));
+    if url.scheme() == "http" {
+        ui.note(format_args!("           podman pull --tls-verify=false {host}/alpine:3.20"));
+    }
 }
 
 /// Resolves on the first SIGINT or SIGTERM; the second ends the process.

@@ -5,9 +5,10 @@ use serde::Serialize;
 use server::admin::{self, Outcome};
 use server::config::Config;
 
-use crate::args::{self, Configuration};
+use crate::args::Configuration;
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
+use crate::values;
 
 /// Give a frozen tag a new digest, in public and for ever
 ///
@@ -16,13 +17,13 @@ use crate::ui::{Answer, Ui};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The tag, as for `docker pull`
-    #[arg(value_name = "REF", value_parser = args::tag)]
+    #[arg(value_name = "REF", value_parser = values::tag)]
     tag: TagName,
-    /// What it shall mean from now on: `sha256:…`
-    #[arg(value_name = "DIGEST", value_parser = args::digest)]
+    /// What it shall mean from now on: `sha256:` and 64 hexadecimal digits
+    #[arg(value_name = "DIGEST", value_parser = values::digest)]
     digest: Sha256Digest,
     /// Why; everybody can read it in the log
-    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
+    #[arg(long, value_name = "TEXT", value_parser = values::reason)]
     reason: taglog::Reason,
     #[command(flatten)]
     configuration: Configuration,
@@ -36,8 +37,7 @@ struct Recorded {
     index: u64,
     time: u64,
     old: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    new: Option<String>,
+    new: String,
 }
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
@@ -56,15 +56,13 @@ pub(super) fn record(
 ) -> Result<Answer, CommandError> {
     server::telemetry::log::install(server::config::LogFormat::Text, ui.verbosity().saturating_sub(1));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| CommandError::new(error).because_of("cannot wait for anything".to_owned()))?;
+    let runtime = runtime.map_err(|error| CommandError::new(error).because_of("cannot wait for anything"))?;
     let Outcome { kind, index, time, old, new } = runtime.block_on(admin::run(config, command))?;
-    let (old, new) = (old.to_string(), new.map(|digest| digest.to_string()));
-    let mut text = format!("leaf {index} at {}: {kind} {tag}\n  was {old}\n", moment(time));
-    text.push_str(&match &new {
-        Some(new) => format!("  is  {new}\n"),
-        None => "  is  observed from now on, no longer frozen\n".to_owned(),
-    });
+    let was = if old == new { "still" } else { "was  " };
+    let mut text = format!("leaf {index} at {}: {kind} {tag}\n  {was} {old}\n", moment(time));
+    if old != new {
+        text.push_str(&format!("  now   {new}\n"));
+    }
     ui.print(text, &Recorded { reference: tag.to_string(), kind, index, time, old, new })?;
     Ok(Answer::Yes)
 }

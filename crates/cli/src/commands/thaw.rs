@@ -4,9 +4,10 @@ use oci::TagName;
 use server::admin;
 
 use super::supersede::record;
-use crate::args::{self, Configuration};
+use crate::args::Configuration;
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
+use crate::values;
 
 /// End the freezing of a tag, in public and for ever
 ///
@@ -16,10 +17,10 @@ use crate::ui::{Answer, Ui};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The tag, as for `docker pull`
-    #[arg(value_name = "REF", value_parser = args::tag)]
+    #[arg(value_name = "REF", value_parser = values::tag)]
     tag: TagName,
     /// Why; everybody can read it in the log
-    #[arg(long, value_name = "TEXT", value_parser = args::reason)]
+    #[arg(long, value_name = "TEXT", value_parser = values::reason)]
     reason: taglog::Reason,
     #[command(flatten)]
     configuration: Configuration,

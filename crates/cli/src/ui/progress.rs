@@ -18,8 +18,12 @@ pub(crate) struct Progress(Shown);
 
 #[derive(Debug)]
 enum Shown {
-    Bar(ProgressBar),
-    Lines { ui: Ui, last: Instant },
+    /// One bar for each thing that is done, the last one of which is there.
+    Bar(Option<(&'static str, ProgressBar)>),
+    Lines {
+        ui: Ui,
+        last: Instant,
+    },
     Hidden,
 }
 
@@ -33,26 +37,18 @@ impl Progress {
     }
 
     pub(super) fn bar() -> Self {
-        let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        let style = ProgressStyle::with_template("{msg:24} {bar:32} {human_pos}/{human_len} {eta}");
-        // The template is a constant; a bar without style would do as well.
-        Self(Shown::Bar(match style {
-            Ok(style) => bar.with_style(style),
-            Err(_) => bar,
-        }))
+        Self(Shown::Bar(None))
     }
 
     /// `done` of `total` of `what` is done.
     pub(crate) fn at(&mut self, what: &'static str, done: u64, total: u64) {
         match &mut self.0 {
-            Shown::Bar(bar) => {
-                if bar.message() != what {
-                    bar.reset();
-                    bar.set_message(what);
-                }
-                bar.set_length(total);
+            Shown::Bar(Some((shown, bar))) if *shown == what => bar.set_position(done),
+            Shown::Bar(last) => {
+                clear(last);
+                let bar = bar(what, total);
                 bar.set_position(done);
+                *last = Some((what, bar));
             }
             Shown::Lines { ui, last } => {
                 if last.elapsed() >= PAUSE {
@@ -67,8 +63,24 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Shown::Bar(bar) = &self.0 {
-            bar.finish_and_clear();
+        if let Shown::Bar(last) = &mut self.0 {
+            clear(last);
         }
+    }
+}
+
+fn bar(what: &'static str, total: u64) -> ProgressBar {
+    let target = ProgressDrawTarget::stderr_with_hz(REDRAWS);
+    let bar = ProgressBar::with_draw_target(Some(total), target).with_message(what);
+    match ProgressStyle::with_template("{msg:24} {bar:32} {human_pos}/{human_len} {eta}") {
+        Ok(style) => bar.with_style(style),
+        // The template is a constant; another look would do as well.
+        Err(_never) => bar,
+    }
+}
+
+fn clear(last: &mut Option<(&'static str, ProgressBar)>) {
+    if let Some((_, bar)) = last.take() {
+        bar.finish_and_clear();
     }
 }

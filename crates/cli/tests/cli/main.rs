@@ -1,0 +1,23 @@
+//! The binary from outside: what it prints, where, and with which exit status. Real processes, loopback sockets, and an
+//! environment of which nothing is left to chance.
+
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod help;
+#[cfg(test)]
+mod log;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod serve;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod shells;
