@@ -10,6 +10,23 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::disk::sync_directory_of;
 use crate::error::{Doing, Error};
+use crate::options::Options;
+use crate::schema::{self, Access};
+
+/// Copies the database of `options` to the new file `path`, mode 0600, in one consistent state; needs no lock, so that
+/// it works beside the server that has the log open. Key and guard are not in it.
+///
+/// # Errors
+/// Never overwrites a file. A database that is not there is [`Error::File`].
+pub fn backup(options: &Options, path: &Path) -> Result<(), Error> {
+    let database = options.database_path();
+    std::fs::metadata(&database).map_err(|source| Error::File {
+        doing: "read",
+        path: database.clone(),
+        source,
+    })?;
+    copy(&schema::connect(&database, Access::Read)?, path)
+}
 
 /// Copies the database of `from` to the new file `to` (mode 0600); durable on return.
 ///

@@ -37,6 +37,7 @@ mod store;
 mod submission;
 mod tiles;
 
+pub use crate::backup::backup;
 pub use crate::budgets::{Budget, Budgets};
 pub use crate::clock::Clock;
 pub use crate::creation::{Presence, presence};

@@ -11,6 +11,7 @@ use taglog::TagKey;
 
 use crate::admin::Command;
 use crate::config::Config;
+use crate::edge::request_id::RequestIds;
 use crate::error::Error;
 use crate::resolve::{Ask, Flights, Freshness, Served};
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +24,7 @@ pub(crate) struct App {
     pub(crate) flights: Flights<TagKey, Result<Served, Error>>,
     pub(crate) freshness: Freshness,
     pub(crate) metrics: Metrics,
+    pub(crate) request_ids: RequestIds,
     /// The log's origin, as the value of `Tlog-Log`.
     pub(crate) origin_header: HeaderValue,
     /// `public_url` without a slash at its end.
@@ -38,6 +40,7 @@ impl App {
             flights: Flights::new(),
             freshness: Freshness::new(config.recheck),
             metrics: Metrics::new(),
+            request_ids: RequestIds::new(),
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,
             config,

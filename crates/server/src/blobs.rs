@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::config::BlobMode;
 use crate::edge::body::{Body, StreamError, full, stream};
 use crate::edge::respond::IMMUTABLE;
-use crate::error::Error;
+use crate::error::{Error, What};
 
 /// A blob's bytes never arrive as a type that a browser would run.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -41,6 +41,7 @@ pub(crate) async fn blob(
     let answer = app.upstream.blob(asked, name, &digest, &range, follow).await;
     app.count(name.host(), "blob", answer.as_ref().err());
     let answer = answer.map_err(|source| Error::Upstream {
+        what: What::Blob,
         subject: format!("{name}@{digest}"),
         source: std::sync::Arc::new(source),
     })?;
@@ -63,7 +64,7 @@ fn redirect(location: &str, digest: &Digest) -> Response<Body> {
 }
 
 fn streamed(method: &Method, blob: BlobStream, digest: &Digest) -> Response<Body> {
-    let partial = blob.content_range.is_some();
+    let partial = blob.partial;
     let mut response = Response::new(full(Bytes::new()));
     *response.status_mut() = if partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let headers = response.headers_mut();

@@ -30,12 +30,23 @@ pub(crate) struct RecordHead {
     pub(crate) time: u64,
 }
 
+/// What upstream was asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum What {
+    Blob,
+    Manifest,
+    Repository,
+}
+
 /// Why a request is not answered with what it asked for.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The request itself.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// A body where none belongs: smuggled requests hide there.
+    #[error("a request to a read-only registry has no body")]
+    RequestBody,
     /// A frozen tag that upstream moved.
     #[error("`{}:{}` moved", .0.record.name, .0.record.tag)]
     Moved(Box<Moved>),
@@ -50,7 +61,7 @@ pub(crate) enum Error {
     BlobsDenied,
     /// The upstream registry.
     #[error("`{subject}`: {source}")]
-    Upstream { subject: String, source: Arc<upstream::Error> },
+    Upstream { what: What, subject: String, source: Arc<upstream::Error> },
     /// The log cannot take a new record, or is full for now; `known`: the tag has one already.
     #[error("`{subject}` cannot be recorded: {source}")]
     NotRecorded { subject: String, known: bool, source: Arc<AppendError> },
@@ -63,6 +74,9 @@ pub(crate) enum Error {
     /// Nothing there.
     #[error("`{what}` does not exist here")]
     NotFound { what: String },
+    /// An endpoint of the registry API that is not offered.
+    #[error("`{what}` is not offered here")]
+    Unsupported { what: &'static str },
     /// A digest whose algorithm we cannot check.
     #[error("`{digest}` uses an algorithm that cannot be checked here; use sha256 or sha512")]
     Algorithm { digest: Digest },

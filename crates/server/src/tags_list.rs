@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::edge::body::{Body, full};
 use crate::edge::respond::NO_CACHE;
-use crate::error::Error;
+use crate::error::{Error, What};
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -30,6 +30,7 @@ pub(crate) async fn page(
     let answer = app.upstream.tags(name, query).await;
     app.count(name.host(), "tags", answer.as_ref().err());
     let page = answer.map_err(|source| Error::Upstream {
+        what: What::Repository,
         subject: name.to_string(),
         source: std::sync::Arc::new(source),
     })?;
@@ -43,10 +44,10 @@ pub(crate) async fn page(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(CACHE_CONTROL, NO_CACHE);
-    if let Some(next) = &page.next {
-        if let Ok(link) = HeaderValue::from_str(&Link::tags_list(requested, next)) {
-            headers.insert(LINK, link);
-        }
+    if let Some(next) = &page.next
+        && let Ok(link) = HeaderValue::from_str(&Link::tags_list(requested, next))
+    {
+        headers.insert(LINK, link);
     }
     Ok(response)
 }

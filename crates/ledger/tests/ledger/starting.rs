@@ -473,6 +473,9 @@ async fn a_backup_of_the_running_store_opens_as_the_log_it_was() {
     ledger.backup(&backup).unwrap();
     assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(ledger.backup(&backup).is_err(), "a file is never overwritten");
+    let from_beside = place.directory.path().join("from-beside.db");
+    ledger::backup(&place.options(), &from_beside).unwrap();
+    assert_eq!(fs::read(&from_beside).unwrap(), fs::read(&backup).unwrap(), "the open log is no obstacle");
     for file in ["guard", "log.key"] {
         fs::copy(place.data().join(file), restored.join(file)).unwrap();
     }

@@ -140,3 +140,26 @@ fn what_is_shown_can_be_read_again() {
     };
     assert_eq!(values(&shown), values(&again));
 }
+
+#[test]
+fn the_policy_for_docker_hub_freezes_what_does_not_move_and_observes_the_rest() {
+    use crate::policy::Action;
+    let config = load(include_str!("../../../../examples/docker-hub.toml"), &[]).unwrap();
+    for (name, tag, action) in [
+        ("index.docker.io/library/debian", "bookworm-20240904-slim", Action::Freeze),
+        ("index.docker.io/library/ubuntu", "jammy-20240911.1", Action::Freeze),
+        ("index.docker.io/library/alpine", "3.16.0", Action::Freeze),
+        ("index.docker.io/library/alpine", "3.16", Action::Observe),
+        ("index.docker.io/library/python", "3.12.4", Action::Observe),
+        ("index.docker.io/library/nginx", "latest", Action::Observe),
+        ("index.docker.io/bitnami/redis", "7.2.4-debian-12-r9", Action::Freeze),
+        ("ghcr.io/org/app", "latest", Action::Observe),
+        ("ghcr.io/org/app", "nightly-2026-01-02", Action::Observe),
+        ("ghcr.io/org/app", "buildcache-arm64", Action::Pass),
+        ("ghcr.io/org/app", "v1.2.3", Action::Freeze),
+    ] {
+        let name = oci::Name::parse_canonical(name).unwrap();
+        let decision = config.policy.decide(&name, &oci::Tag::parse(tag).unwrap());
+        assert_eq!(decision.action, action, "{name}:{tag}: {}", decision.reason);
+    }
+}

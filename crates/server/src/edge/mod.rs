@@ -5,5 +5,6 @@
 pub(crate) mod body;
 pub(crate) mod listen;
 mod pages;
+pub(crate) mod request_id;
 pub(crate) mod respond;
 pub(crate) mod service;

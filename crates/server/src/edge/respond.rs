@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::body::{Body, full};
 use crate::app::App;
-use crate::error::{Error, Moved, RecordHead};
+use crate::error::{Error, Moved, RecordHead, What};
 use crate::resolve::Served;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -150,22 +150,30 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         Error::Moved(_) => (StatusCode::FORBIDDEN, app.config.refusal_code.into()),
         Error::Gone(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
         Error::DeniedByPolicy { .. } | Error::BlobsDenied => (StatusCode::FORBIDDEN, ErrorCode::Denied),
-        Error::Upstream { source, .. } => upstream_status(source),
+        Error::Upstream { what, source, .. } => upstream_status(*what, source),
         Error::NotRecorded { known, source, .. } => append_status(*known, source),
         Error::Store { .. } | Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
         Error::NotYetPublished { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
         Error::NotFound { .. } | Error::NotPublic => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
-        Error::Algorithm { .. } => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+        Error::Algorithm { .. } | Error::RequestBody => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+        Error::Unsupported { .. } => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
         Error::BadRequest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
     }
 }
 
 /// oci.md-style table: what upstream's failure is for the client. Never 401, and never a refusal's 403
 /// but where our own credentials were turned down.
-fn upstream_status(error: &upstream::Error) -> (StatusCode, ErrorCode) {
+fn upstream_status(what: What, error: &upstream::Error) -> (StatusCode, ErrorCode) {
     use upstream::ErrorKind as Kind;
     match error.kind() {
-        Kind::NotFound => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+        Kind::NotFound => {
+            let code = match what {
+                What::Blob => ErrorCode::BlobUnknown,
+                What::Manifest => ErrorCode::ManifestUnknown,
+                What::Repository => ErrorCode::NameUnknown,
+            };
+            (StatusCode::NOT_FOUND, code)
+        }
         Kind::Denied { had_credentials: false } => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
         Kind::Denied { had_credentials: true } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
         Kind::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests),

@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use oci::{ManifestSelector, Name, Route, RouteError};
+use tracing::Instrument as _;
 
 use super::body::{Body, full};
-use super::{pages, respond};
+use super::{pages, request_id, respond};
 use crate::app::App;
 use crate::error::Error;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
 use crate::{blobs, health, log_api, tags_list};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is counted of one answer.
 struct Seen {
@@ -32,14 +35,18 @@ pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>, client: IpAddr
     let started = Instant::now();
     let (parts, _body_is_ignored) = request.into_parts();
     let mut seen = Seen { kind: Kind::Other, upstream: "none".to_owned(), outcome: None };
-    let answer = AssertUnwindSafe(dispatch(&app, &parts, client, &mut seen)).catch_unwind().await;
-    let response = answer.unwrap_or_else(|_panic| {
+    let id = app.request_ids.next();
+    let span = tracing::info_span!("request", %id, method = %parts.method, path = parts.uri.path());
+    let answer =
+        AssertUnwindSafe(dispatch(&app, &parts, client, &mut seen)).catch_unwind().instrument(span).await;
+    let mut response = answer.unwrap_or_else(|_panic| {
         app.metrics.panicked();
-        tracing::error!(path = parts.uri.path(), "a handler panicked");
+        tracing::error!(%id, path = parts.uri.path(), "a handler panicked");
         respond::error(&app, &Error::Internal)
     });
     let outcome = seen.outcome.unwrap_or_else(|| outcome(response.status()));
     app.metrics.answered(&seen.upstream, seen.kind, outcome, started.elapsed());
+    response.headers_mut().insert(REQUEST_ID, request_id::header(&id));
     response
 }
 
@@ -77,6 +84,9 @@ async fn dispatch(
     if parts.method != Method::GET && parts.method != Method::HEAD {
         return respond::error(app, &Error::Route(RouteError::MethodNotAllowed));
     }
+    if has_body(&parts.headers) {
+        return respond::error(app, &Error::RequestBody);
+    }
     let mut response = match path {
         "/livez" => health::live(),
         "/readyz" => health::ready(app),
@@ -97,6 +107,9 @@ async fn registry(
     seen: &mut Seen,
 ) -> Result<Response<Body>, Error> {
     let method = &parts.method;
+    if has_body(&parts.headers) && (method == Method::GET || method == Method::HEAD) {
+        return Err(Error::RequestBody);
+    }
     let parsed = oci::Request::parse(method.as_str(), parts.uri.path(), parts.uri.query())?;
     let mut label = |kind, name: Option<&Name>| {
         seen.kind = kind;
@@ -109,7 +122,7 @@ async fn registry(
             label(Kind::Ping, None);
             ping()
         }
-        Route::Catalog => return Err(Error::NotFound { what: "_catalog".to_owned() }),
+        Route::Catalog => return Err(Error::Unsupported { what: "_catalog" }),
         Route::Manifest { name, selector: ManifestSelector::Tag(tag) } => {
             label(Kind::Tag, Some(&name));
             let decision = app.config.policy.decide(&name, &tag);
@@ -123,28 +136,47 @@ async fn registry(
         }
         Route::Manifest { name, selector: ManifestSelector::Digest(digest) } => {
             label(Kind::Digest, Some(&name));
+            allowed(app, &name)?;
             let served = by_digest::manifest(app, &name, digest).await?;
             manifest(app, method, &parts.headers, &served)
         }
         Route::Blob { name, digest } => {
             label(Kind::Blob, Some(&name));
+            allowed(app, &name)?;
             blobs::blob(app, method, &parts.headers, &name, digest).await?
         }
         Route::TagsList { name, query } => {
             label(Kind::Tags, Some(&name));
+            allowed(app, &name)?;
             tags_list::page(app, method, &name, &parsed.requested_name, &query).await?
         }
         Route::Referrers { name, .. } => {
             label(Kind::Referrers, Some(&name));
-            return Err(Error::NotFound { what: "referrers".to_owned() });
+            return Err(Error::Unsupported { what: "referrers" });
         }
     };
-    if let Some(namespace) = &parsed.namespace {
-        if let Ok(value) = HeaderValue::from_str(namespace.as_str()) {
-            response.headers_mut().insert("oci-namespace", value);
-        }
+    if let Some(namespace) = &parsed.namespace
+        && let Ok(value) = HeaderValue::from_str(namespace.as_str())
+    {
+        response.headers_mut().insert("oci-namespace", value);
     }
     Ok(response)
+}
+
+/// Whether a body was announced. Nothing here takes one, and a proxy in front may read it otherwise than we do.
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(http::header::CONTENT_LENGTH);
+    headers.contains_key(http::header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+}
+
+/// Refuses what has no tag of a repository whose every tag is denied.
+fn allowed(app: &App, name: &Name) -> Result<(), Error> {
+    match app.config.policy.denies_repository(name) {
+        None => Ok(()),
+        Some(decision) => {
+            Err(Error::DeniedByPolicy { reference: name.to_string(), rule: decision.reason.to_string() })
+        }
+    }
 }
 
 fn manifest(app: &App, method: &Method, headers: &HeaderMap, served: &Served) -> Response<Body> {

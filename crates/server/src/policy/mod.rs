@@ -111,6 +111,28 @@ impl Policy {
             None => Decision { action: Action::Freeze, on_move: self.on_move, reason: Reason::Default },
         }
     }
+
+    /// Decides about what has no tag: digests, blobs and lists of a repository. They are denied where every tag
+    /// of it is; a repository with one tag that may be pulled has to give the digests behind it.
+    pub fn denies_repository(&self, name: &Name) -> Option<Decision> {
+        let of_tags = format!("{name}:");
+        // Stands for any tag: no literal of a pattern can match it.
+        let any_tag = format!("{of_tags}\u{1}");
+        for (place, rule) in self.rules.iter().enumerate() {
+            if rule.action == Action::Deny {
+                if rule.pattern.matches(&any_tag) {
+                    return Some(Decision {
+                        action: Action::Deny,
+                        on_move: self.on_move,
+                        reason: Reason::Rule { number: place + 1, pattern: rule.pattern.to_string() },
+                    });
+                }
+            } else if rule.pattern.matches_some_below(&of_tags) {
+                return None;
+            }
+        }
+        None
+    }
 }
 
 impl fmt::Display for Action {
@@ -192,6 +214,27 @@ mod tests {
             assert_eq!(decide(&[("**", Action::Freeze)], "ghcr.io/org/app", &tag).action, Action::Pass);
             assert_eq!(decide(&[("**", Action::Deny)], "ghcr.io/org/app", &tag).action, Action::Deny);
         }
+    }
+
+    #[test]
+    fn a_repository_is_denied_where_each_of_its_tags_is() {
+        let denied = |rules: &[(&str, Action)], name: &str| {
+            let rules = rules.iter().map(|(pattern, action)| Rule {
+                pattern: pattern.parse().unwrap(),
+                action: *action,
+                on_move: None,
+            });
+            let name = Name::parse_canonical(name).unwrap();
+            Policy::new(rules.collect(), OnMove::Refuse).denies_repository(&name).is_some()
+        };
+        assert!(denied(&[("ghcr.io/evil/**", Action::Deny)], "ghcr.io/evil/app"));
+        assert!(denied(&[("ghcr.io/evil/*:*", Action::Deny)], "ghcr.io/evil/app"));
+        assert!(!denied(&[("ghcr.io/evil/*:v*", Action::Deny)], "ghcr.io/evil/app"));
+        assert!(!denied(&[("ghcr.io/evil/**", Action::Deny)], "ghcr.io/good/app"));
+        let some_allowed = [("ghcr.io/evil/app:v1", Action::Freeze), ("**", Action::Deny)];
+        assert!(!denied(&some_allowed, "ghcr.io/evil/app"));
+        assert!(denied(&some_allowed, "ghcr.io/evil/app2"));
+        assert!(!denied(&[], "ghcr.io/evil/app"));
     }
 
     #[test]

@@ -62,35 +62,44 @@ impl Pattern {
                 return false;
             }
         }
-        // The set of tokens that the next byte may be matched against, advanced byte by byte.
         let rest = self.tokens.get(literal..).unwrap_or_default();
-        let mut active = vec![false; rest.len() + 1];
-        let mut next = active.clone();
-        if let Some(first) = active.first_mut() {
-            *first = true;
-        }
-        skip_stars(rest, &mut active);
-        for byte in bytes {
-            next.fill(false);
-            for (place, token) in rest.iter().enumerate() {
-                if !active.get(place).copied().unwrap_or(false) {
-                    continue;
-                }
-                let target = match token {
-                    Token::Byte(wanted) if *wanted == byte => place + 1,
-                    Token::Star if !matches!(byte, b'/' | b':') => place,
-                    Token::DoubleStar => place,
-                    _ => continue,
-                };
-                if let Some(slot) = next.get_mut(target) {
-                    *slot = true;
-                }
-            }
-            skip_stars(rest, &mut next);
-            std::mem::swap(&mut active, &mut next);
-        }
-        active.last().copied().unwrap_or(false)
+        active_after(rest, bytes).last().copied().unwrap_or(false)
     }
+
+    /// Whether some text that begins with `prefix` matches.
+    pub(super) fn matches_some_below(&self, prefix: &str) -> bool {
+        active_after(&self.tokens, prefix.bytes()).contains(&true)
+    }
+}
+
+/// The places before which the next byte may be matched once `bytes` were: a set, advanced byte by byte.
+fn active_after(tokens: &[Token], bytes: impl Iterator<Item = u8>) -> Vec<bool> {
+    let mut active = vec![false; tokens.len() + 1];
+    let mut next = active.clone();
+    if let Some(first) = active.first_mut() {
+        *first = true;
+    }
+    skip_stars(tokens, &mut active);
+    for byte in bytes {
+        next.fill(false);
+        for (place, token) in tokens.iter().enumerate() {
+            if !active.get(place).copied().unwrap_or(false) {
+                continue;
+            }
+            let target = match token {
+                Token::Byte(wanted) if *wanted == byte => place + 1,
+                Token::Star if !matches!(byte, b'/' | b':') => place,
+                Token::DoubleStar => place,
+                _ => continue,
+            };
+            if let Some(slot) = next.get_mut(target) {
+                *slot = true;
+            }
+        }
+        skip_stars(tokens, &mut next);
+        std::mem::swap(&mut active, &mut next);
+    }
+    active
 }
 
 impl FromStr for Pattern {
@@ -136,10 +145,11 @@ impl fmt::Display for Pattern {
 fn skip_stars(tokens: &[Token], active: &mut [bool]) {
     for (place, token) in tokens.iter().enumerate() {
         let on = active.get(place).copied().unwrap_or(false);
-        if on && matches!(token, Token::Star | Token::DoubleStar) {
-            if let Some(slot) = active.get_mut(place + 1) {
-                *slot = true;
-            }
+        if on
+            && matches!(token, Token::Star | Token::DoubleStar)
+            && let Some(slot) = active.get_mut(place + 1)
+        {
+            *slot = true;
         }
     }
 }
@@ -191,6 +201,16 @@ mod tests {
         #[test]
         fn printing_gives_back_what_was_parsed(source in "[a-z*]{1,8}/[a-z*]{1,8}:[a-z0-9*]{1,8}") {
             prop_assert_eq!(source.parse::<Pattern>().unwrap().to_string(), source);
+        }
+
+        #[test]
+        fn what_matches_matches_below_each_of_its_prefixes(subject in "[a-b]{1,3}/[a-b]{1,3}:[a-b]{1,3}", pattern in "[ab*]{1,4}/[ab*]{1,4}:[ab*]{1,4}") {
+            let pattern: Pattern = pattern.parse().unwrap();
+            if pattern.matches(&subject) {
+                for end in 0..=subject.len() {
+                    prop_assert!(pattern.matches_some_below(&subject[..end]));
+                }
+            }
         }
 
         #[test]

@@ -11,7 +11,7 @@ use oci::{Digest, ManifestSelector, Name};
 
 use super::{Manifest, Served};
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, What};
 
 /// Resolves a digest under a name.
 pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Result<Served, Error> {
@@ -31,10 +31,9 @@ pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Res
         }
     }
     app.metrics.stored(false);
-    let fetched = app
-        .fetch(name, &ManifestSelector::Digest(digest.clone()))
-        .await
-        .map_err(|source| Error::Upstream { subject: subject(), source: Arc::new(source) })?;
+    let fetched = app.fetch(name, &ManifestSelector::Digest(digest.clone())).await.map_err(|source| {
+        Error::Upstream { what: What::Manifest, subject: subject(), source: Arc::new(source) }
+    })?;
     let media_type = fetched.manifest.media_type;
     keep(app, name, fetched.bytes.clone(), media_type.as_str());
     Ok(served(digest, Manifest { bytes: fetched.bytes, media_type }))

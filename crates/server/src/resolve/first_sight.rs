@@ -60,12 +60,19 @@ pub(super) async fn append(
         app.metrics.appended(started.elapsed());
         tracing::info!(reference = %ask.reference(), digest = %record.digest(), index = record.index(), "recorded");
     }
+    let changed = before.filter(|before| !record.is_frozen() && before.digest() != record.digest());
     Ok(Served {
         digest: record.digest().into(),
         manifest: Manifest { bytes: fetched.bytes, media_type },
         record: Some(Arc::new(head(ask, &record))),
         first_seen: made && !known,
-        warning: None,
+        warning: changed.map(|before| {
+            format!(
+                "this tag is observed, not frozen: it was {} until now (log entry {})",
+                before.digest(),
+                before.index()
+            )
+        }),
         by_digest: false,
     })
 }

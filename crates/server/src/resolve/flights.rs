@@ -10,6 +10,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 /// Tasks in flight by key.
 #[derive(Debug)]
@@ -49,13 +50,14 @@ where
                 entry.insert(receiver.clone());
                 let landing = Landing { running: Arc::clone(&self.running), key: key.clone() };
                 let task = start();
-                tokio::spawn(async move {
+                let flight = async move {
                     let value = task.await;
                     // Forgotten first: who comes after this line starts anew.
                     drop(landing);
                     // Nobody waits any more when this fails.
                     let _nobody_waits = sender.send(Some(value));
-                });
+                };
+                tokio::spawn(flight.in_current_span());
                 (receiver, false)
             }
         };

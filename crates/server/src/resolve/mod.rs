@@ -24,7 +24,7 @@ pub(crate) use self::flights::Flights;
 pub(crate) use self::freshness::Freshness;
 use self::verdict::Pinned;
 use crate::app::App;
-use crate::error::{Error, RecordHead};
+use crate::error::{Error, RecordHead, What};
 use crate::policy::{Action, Decision};
 
 /// A pull by tag.
@@ -71,12 +71,11 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
         }
         Action::Freeze | Action::Observe | Action::Pass => {}
     }
-    if let Some(record) = &record {
-        if app.freshness.is_fresh(&key, Instant::now())
-            && !verdict::wants_freezing(pinned(record), ask.decision.action)
-        {
-            return recorded(app, &ask, record, None).await;
-        }
+    if let Some(record) = &record
+        && app.freshness.is_fresh(&key, Instant::now())
+        && !verdict::wants_freezing(pinned(record), ask.decision.action)
+    {
+        return recorded(app, &ask, record, None).await;
     }
     let (flight, shared) = app.flights.join(&key, || {
         let (app, ask) = (Arc::clone(app), ask.clone());
@@ -175,7 +174,7 @@ impl Ask {
     }
 
     fn upstream(&self, source: upstream::Error) -> Error {
-        Error::Upstream { subject: self.reference(), source: Arc::new(source) }
+        Error::Upstream { what: What::Manifest, subject: self.reference(), source: Arc::new(source) }
     }
 
     pub(crate) fn store(&self, source: ledger::Error) -> Error {

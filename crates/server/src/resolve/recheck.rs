@@ -84,26 +84,12 @@ pub(super) async fn settle(
         Verdict::Same => recorded(app, ask, &record, None).await,
         Verdict::FirstSeen { freeze } => Box::pin(first_sight::append(app, ask, fetched, freeze, None)).await,
         Verdict::FreezeNow => Box::pin(first_sight::append(app, ask, fetched, true, Some(&record))).await,
-        Verdict::Changed => changed(app, ask, &record, fetched).await,
+        Verdict::Changed => {
+            app.metrics.moved(false, false);
+            Box::pin(first_sight::append(app, ask, fetched, false, Some(&record))).await
+        }
         Verdict::Moved => moved(app, ask, &record, &fetched).await,
     }
-}
-
-/// An observed tag at a new digest: recorded before it is served.
-async fn changed(
-    app: &Arc<App>,
-    ask: &Ask,
-    before: &Arc<Recorded>,
-    fetched: FetchedManifest,
-) -> Result<Served, Error> {
-    app.metrics.moved(false, false);
-    let mut served = Box::pin(first_sight::append(app, ask, fetched, false, Some(before))).await?;
-    served.warning = Some(format!(
-        "this tag is observed, not frozen: it was {} until now (log entry {})",
-        before.digest(),
-        before.index()
-    ));
-    Ok(served)
 }
 
 /// A frozen tag at another digest. The leaf is evidence; the answer does not wait for it.

@@ -1,0 +1,57 @@
+//! One file per verb: its arguments, whose doc comments are its help, and what it does with them.
+//! A verb must not print but through `ui`, nor know how the things that it asks for are done.
+
+mod backup;
+mod completions;
+mod config;
+mod fsck;
+mod init;
+mod man;
+mod policy;
+mod serve;
+mod supersede;
+mod thaw;
+
+use crate::error::CommandError;
+use crate::ui::{Answer, Ui};
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Serve(serve::Args),
+    Init(init::Args),
+    Supersede(supersede::Args),
+    Thaw(thaw::Args),
+    Fsck(fsck::Args),
+    Backup(backup::Args),
+    #[command(subcommand)]
+    Config(config::Command),
+    #[command(subcommand)]
+    Policy(policy::Command),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Does it.
+pub(crate) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
+    match command {
+        Command::Serve(args) => serve::run(ui, args),
+        Command::Init(args) => init::run(ui, args),
+        Command::Supersede(args) => supersede::run(ui, args),
+        Command::Thaw(args) => thaw::run(ui, args),
+        Command::Fsck(args) => fsck::run(ui, args),
+        Command::Backup(args) => backup::run(ui, args),
+        Command::Config(command) => config::run(ui, command),
+        Command::Policy(command) => policy::run(ui, command),
+        Command::Completions(args) => completions::run(ui, args),
+        Command::Man(args) => man::run(ui, args),
+    }
+}
+
+/// Says that there is no log, where there is none, before anything less plain is said.
+fn require_log(options: &ledger::Options) -> Result<(), CommandError> {
+    if ledger::presence(options).is_none() {
+        return Err(ledger::OpenError::NoLog { data_dir: options.data_dir.clone() }.into());
+    }
+    Ok(())
+}
