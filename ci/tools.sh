@@ -21,9 +21,12 @@ need_go() {
   command -v go > /dev/null || fail "go is missing: install Go 1.26 or newer"
 }
 
+# Not optimised: it runs for a second, and building it would be most of the time.
 build_cargo_deny() {
   once "cargo-deny-$CARGO_DENY_VERSION" \
-    cargo install cargo-deny --quiet --locked --version "$CARGO_DENY_VERSION" --root "$CACHE" --target-dir "$CACHE/target"
+    env CARGO_PROFILE_DEV_DEBUG=false \
+    cargo install cargo-deny --debug --quiet --locked --version "$CARGO_DENY_VERSION" \
+    --root "$CACHE" --target-dir "$CACHE/target"
   rm -rf "$CACHE/target"
 }
 
