@@ -124,7 +124,8 @@ start_tlogistry() {
   wait_answer tlogistry "http://127.0.0.1:$1/readyz"
 }
 
-# Ends what was started, newest first, and removes the scratch folder; after a failure shows the last log lines.
+# Ends what was started, newest first, and removes the scratch folder; after a failure shows the last log lines. A
+# script that leaves more behind defines `tidy`.
 finish() {
   local status=$? index name
   trap - EXIT
@@ -137,6 +138,9 @@ finish() {
       tail -n 10 "$WORK/$name.log" | cut -c1-300 >&2
     fi
   done
+  if declare -F tidy > /dev/null; then
+    tidy
+  fi
   awk -v below="$WORK/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | sort -r | while read -r mount; do
     umount -l "$mount"
   done

@@ -21,9 +21,12 @@ need_go() {
   command -v go > /dev/null || fail "go is missing: install Go 1.26 or newer"
 }
 
+# Not optimised: it runs for a second, and building it would be most of the time.
 build_cargo_deny() {
   once "cargo-deny-$CARGO_DENY_VERSION" \
-    cargo install cargo-deny --quiet --locked --version "$CARGO_DENY_VERSION" --root "$CACHE" --target-dir "$CACHE/target"
+    env CARGO_PROFILE_DEV_DEBUG=false \
+    cargo install cargo-deny --debug --quiet --locked --version "$CARGO_DENY_VERSION" \
+    --root "$CACHE" --target-dir "$CACHE/target"
   rm -rf "$CACHE/target"
 }
 
@@ -42,17 +45,23 @@ build_oracle() {
 # install_packages PACKAGE…: Debian packages that are not installed yet.
 install_packages() {
   local package missing=()
+  export DEBIAN_FRONTEND=noninteractive
   for package; do
     dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q '^install ok installed$' || missing+=("$package")
   done
   ((${#missing[@]} == 0)) && return
   printf 'installing %s\n' "${missing[*]}"
-  {
-    apt-get -o DPkg::Lock::Timeout=600 update
-    DEBIAN_FRONTEND=noninteractive \
-      apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}"
-  } > "$WORK/apt.log" 2>&1 || {
-    tail -n 20 "$WORK/apt.log" >&2
-    fail "cannot install ${missing[*]}"
-  }
+  local try
+  # The second try mends what an installation that was cut off has left.
+  for try in 1 2; do
+    if {
+      apt-get -o DPkg::Lock::Timeout=600 update &&
+        apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}"
+    } > "$WORK/apt.log" 2>&1; then
+      return
+    fi
+    ((try == 2)) || apt-get -o DPkg::Lock::Timeout=600 --fix-broken install -y > "$WORK/apt-mend.log" 2>&1 || true
+  done
+  tail -n 20 "$WORK/apt.log" >&2
+  fail "cannot install ${missing[*]}"
 }

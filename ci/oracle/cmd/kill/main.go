@@ -171,7 +171,7 @@ func (r *run) promises(random *rand.Rand) error {
 }
 
 // replay reads the whole log: each published checkpoint is a root of it, each answered tag is where its answer said,
-// and no tag has two records.
+// and neither a tag nor a move has two records.
 func (r *run) replay() error {
 	log := r.log()
 	head, err := log.Checkpoint(r.verifier)
@@ -191,10 +191,16 @@ func (r *run) replay() error {
 			return fmt.Errorf("the log had the root %s at size %d, a published checkpoint says %s", root, older.N, older.Hash)
 		}
 	}
-	records := map[string]int64{}
+	records, moves := map[string]int64{}, map[string]int64{}
 	for index, entry := range replayed.Entries {
 		line, _, _ := strings.Cut(string(entry), "\n")
 		words := strings.Split(line, " ")
+		if words[0] == "moved" {
+			if first, found := moves[line]; found {
+				return fmt.Errorf("entry %d repeats entry %d: `%s`", index, first, line)
+			}
+			moves[line] = int64(index)
+		}
 		if words[0] != "tag" {
 			continue
 		}
@@ -224,8 +230,9 @@ func (r *run) replay() error {
 			return fmt.Errorf("%s was answered and is not in the log", t.name)
 		}
 	}
-	fmt.Printf("replayed %d entries: %d tags answered, each recorded once and where its answer said; %d checkpoints published, each a beginning of the log\n",
-		len(replayed.Entries), known, len(r.published))
+	fmt.Printf("replayed %d entries: %d tags answered, each recorded once and where its answer said; %d moves recorded, "+
+		"each once; %d checkpoints published, each a beginning of the log\n",
+		len(replayed.Entries), known, len(moves), len(r.published))
 	return nil
 }
 
