@@ -12,7 +12,7 @@ use url::{Host, Url};
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) &'static str);
 
-/// First address, prefix length.
+/// Ranges that are not public: first address, prefix length.
 const DENIED_V4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -32,33 +32,38 @@ const DENIED_V4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-const DENIED_V6: [(Ipv6Addr, u32); 11] = [
-    // Unspecified, loopback, IPv4-compatible and IPv4-mapped forms.
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 80),
-    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
-    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
-    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+/// All that is handed out to be reached from everywhere; loopback, private, mapped, translated and multicast
+/// addresses lie outside.
+const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+/// What lies within that and is not.
+const DENIED_V6: [(Ipv6Addr, u32); 5] = [
+    // Teredo and other protocols of the network itself.
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    // An embedded IPv4 address could be checked; no registry is reached by one, so none is let through.
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+    (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
 /// Whether an address is a public one.
 pub(crate) fn check_address(address: IpAddr) -> Result<(), Refused> {
-    let denied = match address {
-        IpAddr::V4(address) => DENIED_V4
-            .iter()
-            .any(|(first, length)| u32::from(address) >> (32 - length) == u32::from(*first) >> (32 - length)),
-        // An embedded IPv4 address could be checked; no registry is reached by one, so none is let through.
-        IpAddr::V6(address) => DENIED_V6.iter().any(|(first, length)| {
-            u128::from(address) >> (128 - length) == u128::from(*first) >> (128 - length)
-        }),
+    let public = match address {
+        IpAddr::V4(address) => !DENIED_V4.iter().any(|range| within_v4(address, range)),
+        IpAddr::V6(address) => {
+            within_v6(address, &GLOBAL_V6) && !DENIED_V6.iter().any(|range| within_v6(address, range))
+        }
     };
-    if denied { Err(Refused("its address is not a public one")) } else { Ok(()) }
+    if public { Ok(()) } else { Err(Refused("its address is not a public one")) }
+}
+
+fn within_v4(address: Ipv4Addr, (first, length): &(Ipv4Addr, u32)) -> bool {
+    u32::from(address) >> (32 - length) == u32::from(*first) >> (32 - length)
+}
+
+fn within_v6(address: Ipv6Addr, (first, length): &(Ipv6Addr, u32)) -> bool {
+    u128::from(address) >> (128 - length) == u128::from(*first) >> (128 - length)
 }
 
 /// Whether a URL that nobody configured may be asked; names are resolved and checked later.
@@ -135,7 +140,13 @@ mod tests {
             "64:ff9b:1::1",
             "100::1",
             "2001::1",
+            "2001:20::1",
+            "2001:1ff::1",
             "2001:db8::1",
+            "3ffe::1",
+            "3fff::1",
+            "4000::1",
+            "5f00::1",
             "2002:7f00:1::",
             "fc00::1",
             "fd00:ec2::254",
@@ -162,7 +173,9 @@ mod tests {
             "223.255.255.255",
             "2606:4700::1111",
             "2a00:1450::1",
+            "2001:200::1",
             "2001:4860::1",
+            "3ffd::1",
         ] {
             assert!(check_address(address.parse().unwrap()).is_ok(), "{address}");
         }

@@ -4,14 +4,16 @@
 
 use std::time::Instant;
 
-use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use oci::{Challenge, Scheme, parse_challenges};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use oci::{Challenge, Name, Scheme, parse_challenges};
+use url::Url;
 
 use crate::body::read_bounded;
 use crate::client::Client;
-use crate::endpoint::{Endpoint, Reach};
-use crate::token::{Token, TokenAnswer, TokenKey};
+use crate::endpoint::Endpoint;
+use crate::send::retry_after;
+use crate::token::{Token, TokenAnswer};
 use crate::{Error, realm};
 
 /// Bytes of a token service's answer.
@@ -24,102 +26,126 @@ impl Client {
     pub(crate) async fn authorize(
         &self,
         endpoint: &Endpoint,
-        key: &TokenKey,
+        name: &Name,
         challenge: &HeaderMap,
         tried: Option<&HeaderValue>,
     ) -> Result<HeaderValue, Error> {
         if let Some(tried) = tried {
-            self.tokens.forget(key, tried);
+            self.tokens().forget(name, tried);
         }
         let lines = challenge.get_all(WWW_AUTHENTICATE).iter().filter_map(|line| line.to_str().ok());
         let challenges = parse_challenges(lines);
-        let _turn = self.tokens.turn(key).await;
-        if let Some(known) = self.tokens.get(key, Instant::now()) {
-            // Asked for by another request while this one waited.
-            return Ok(known);
+        let header = self.tokens().obtain(name, self.token(endpoint, name, &challenges)).await?;
+        if tried == Some(&header) {
+            // The same again would be turned down again, and wrong passwords lock accounts.
+            self.tokens().forget(name, &header);
+            return Err(endpoint.denied());
         }
-        let token = self.token(endpoint, key, &challenges).await?;
-        let header = token.header().clone();
-        self.tokens.put(key.clone(), token, Instant::now());
         Ok(header)
     }
 
+    /// A token where one can be asked for, then Basic where there are credentials for it.
     async fn token(
         &self,
         endpoint: &Endpoint,
-        key: &TokenKey,
+        name: &Name,
         challenges: &[Challenge],
     ) -> Result<Token, Error> {
-        let had_credentials = endpoint.credentials().is_some();
-        if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == Scheme::Bearer) {
-            return self.bearer(endpoint, key, bearer).await;
+        let bearer = challenges.iter().find_map(|challenge| {
+            Some((challenge, challenge.realm().filter(|_| challenge.scheme == Scheme::Bearer)?))
+        });
+        if let Some((challenge, realm)) = bearer {
+            return self.bearer(endpoint, name, challenge, realm).await;
         }
         let basic = challenges.iter().any(|challenge| challenge.scheme == Scheme::Basic);
-        match endpoint.credentials() {
-            Some(credentials) if basic => {
-                Token::basic(&credentials.username, &credentials.password, Instant::now())
-                    .ok_or(Error::Denied { had_credentials })
-            }
-            _ => Err(Error::Denied { had_credentials }),
-        }
+        let credentials = endpoint.credentials().filter(|_| basic);
+        credentials.and_then(|own| Token::basic(own, Instant::now())).ok_or_else(|| endpoint.denied())
     }
 
     /// `GET <realm>?service=…&scope=…` (distribution `docs/content/spec/auth/token.md`).
     async fn bearer(
         &self,
         endpoint: &Endpoint,
-        key: &TokenKey,
+        name: &Name,
         challenge: &Challenge,
+        realm: &str,
     ) -> Result<Token, Error> {
-        let host = || endpoint.host.to_string();
-        let no_token = |why: &str| Error::NoToken { host: host(), why: why.to_owned() };
-        let realm = challenge.realm().ok_or_else(|| no_token("its challenge names no realm"))?;
+        let no_token = |why: String| Error::NoToken { host: endpoint.host.to_string(), why };
         let (mut url, reach) = realm::check(endpoint, realm)?;
-        let scope =
-            challenge.scope().map_or_else(|| format!("repository:{}:pull", key.repository), str::to_owned);
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = challenge.service() {
-                query.append_pair("service", service);
-            }
-            query.append_pair("scope", &scope);
-        }
+        add_query(&mut url, name, challenge);
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(credentials) = endpoint.credentials() {
-            let basic = Token::basic(&credentials.username, &credentials.password, Instant::now());
-            let basic = basic.ok_or_else(|| no_token("the credentials fit no header"))?;
+            let basic = Token::basic(credentials, Instant::now());
+            let basic = basic.ok_or_else(|| no_token("the credentials fit no header".to_owned()))?;
             headers.insert(AUTHORIZATION, basic.header().clone());
         }
-        let client = self.http(reach);
-        let asked = async {
-            let response = client.get(url).headers(headers).send().await;
-            let response = response.map_err(|error| Error::of_client(&host(), &error))?;
-            match response.status() {
-                StatusCode::OK => read_bounded(response, &host(), MAX_TOKEN_ANSWER).await,
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                    Err(Error::Denied { had_credentials: endpoint.credentials().is_some() })
-                }
-                StatusCode::TOO_MANY_REQUESTS => {
-                    Err(Error::TooManyRequests { retry_after: crate::send::retry_after(response.headers()) })
-                }
-                status if status.is_redirection() => Err(no_token("it redirects, which is not followed")),
-                status => Err(no_token(&format!("it answers {}", status.as_u16()))),
+        let response = self.send(reach, &Method::GET, &url, &headers, &mut true).await?;
+        let answer = match response.status() {
+            StatusCode::OK => {
+                read_bounded(response, url.host_str().unwrap_or_default(), MAX_TOKEN_ANSWER).await?
             }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(endpoint.denied()),
+            StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Error::TooManyRequests { retry_after: retry_after(response.headers()) });
+            }
+            status if status.is_redirection() => {
+                return Err(no_token("it redirects, which is not followed".to_owned()));
+            }
+            status => return Err(no_token(format!("it answers {}", status.as_u16()))),
         };
-        let answer = tokio::time::timeout(self.settings().timeouts.total, asked)
-            .await
-            .map_err(|_late| Error::TimedOut { host: host() })??;
-        let answer: TokenAnswer =
-            serde_json::from_slice(&answer).map_err(|_why| no_token("its answer is not JSON of a token"))?;
-        answer.into_token(Instant::now()).ok_or_else(|| no_token("its answer holds no token"))
+        let answer: TokenAnswer = serde_json::from_slice(&answer)
+            .map_err(|_why| no_token("its answer is not the JSON of a token".to_owned()))?;
+        answer
+            .into_token(Instant::now())
+            .ok_or_else(|| no_token("its answer holds no usable token".to_owned()))
+    }
+}
+
+/// Whom the token is for and what it has to allow, by the challenge's own word; added to what the realm has.
+fn add_query(url: &mut Url, name: &Name, challenge: &Challenge) {
+    let mut query = url.query_pairs_mut();
+    if let Some(service) = challenge.service() {
+        query.append_pair("service", service);
+    }
+    match challenge.scope() {
+        Some(scopes) => {
+            for scope in scopes.split_ascii_whitespace() {
+                query.append_pair("scope", scope);
+            }
+        }
+        None => {
+            query.append_pair("scope", &format!("repository:{}:pull", name.repository()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(realm: &str, challenge: &str) -> String {
+        let mut url = Url::parse(realm).unwrap();
+        let name = Name::canonicalize("ghcr.io/org/app").unwrap();
+        add_query(&mut url, &name, &parse_challenges([challenge])[0]);
+        url.to_string()
     }
 
-    /// The HTTP client for what may be reached.
-    pub(crate) fn http(&self, reach: Reach) -> &reqwest::Client {
-        match reach {
-            Reach::Public => self.public(),
-            Reach::Configured => self.configured(),
+    #[test]
+    fn the_question_for_a_token_is_the_challenges_word_added_to_the_realms_query() {
+        for (realm, challenge, url) in [
+            (
+                "https://x/t",
+                r#"Bearer service="a b",scope="repository:x:pull,push""#,
+                "https://x/t?service=a+b&scope=repository%3Ax%3Apull%2Cpush",
+            ),
+            ("https://x/t?y=1&z", r#"Bearer scope="aws""#, "https://x/t?y=1&z&scope=aws"),
+            ("https://x/t", "Bearer a=b", "https://x/t?scope=repository%3Aorg%2Fapp%3Apull"),
+            ("https://x/t", r#"Bearer scope="a b""#, "https://x/t?scope=a&scope=b"),
+            ("https://x/t", r#"Bearer scope="&admin=1#""#, "https://x/t?scope=%26admin%3D1%23"),
+        ] {
+            assert_eq!(asked(realm, challenge), url);
         }
     }
 }

@@ -6,16 +6,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, IF_RANGE, RANGE};
+use futures_util::Stream;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, IF_RANGE, RANGE};
 use http::{Method, StatusCode};
 use oci::{Digest, Name};
+use reqwest::Response;
 use url::Url;
 
 use crate::Error;
 use crate::address::Refused;
 use crate::client::Client;
-use crate::send::{Answer, Question, location};
+use crate::send::Question;
 
 /// The client's own method.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,10 +51,10 @@ pub enum BlobAnswer {
 pub struct BlobStream {
     /// By upstream's word.
     pub content_length: Option<u64>,
-    /// Of a part.
-    pub content_range: Option<HeaderValue>,
-    /// Whether this is a part, or several.
+    /// Whether this is a part (206), or several: then it has a `content_range` or is `multipart`.
     pub partial: bool,
+    /// Of one part.
+    pub content_range: Option<HeaderValue>,
     /// Content-Type of several parts at once.
     pub multipart: Option<HeaderValue>,
     /// Ends with an error where it is cut short.
@@ -61,7 +62,8 @@ pub struct BlobStream {
 }
 
 impl Client {
-    /// Asks for a blob. With `follow` a redirect is followed here, and its bytes streamed.
+    /// Asks for a blob. With `follow` every redirect is followed here, and the bytes are streamed; without, one that
+    /// leads away from the registry is the answer, and one within it only where none of our credentials are needed.
     ///
     /// # Errors
     ///
@@ -75,13 +77,8 @@ impl Client {
         follow: bool,
     ) -> Result<BlobAnswer, Error> {
         let endpoint = self.endpoint(name.host())?;
-        let mut extra = Vec::new();
-        if let Some(range) = &range.range {
-            extra.push((RANGE, range.clone()));
-        }
-        if let Some(if_range) = &range.if_range {
-            extra.push((IF_RANGE, if_range.clone()));
-        }
+        let extra = range.headers(method);
+        let ranged = !extra.is_empty();
         let question = Question {
             method: if method == BlobMethod::Get { Method::GET } else { Method::HEAD },
             url: endpoint.join(&format!("v2/{}/blobs/{digest}", name.repository()))?,
@@ -89,47 +86,66 @@ impl Client {
             extra,
             follow,
         };
-        let Answer { response, url } = self.ask(&endpoint, name.repository(), &question).await?;
-        if response.status().is_redirection() {
-            let location = location(&response, &url, endpoint.host.as_str())?;
+        let answer = self.in_time(name, self.ask(&endpoint, name, &question)).await?;
+        if let Some(location) = answer.location {
             endpoint.reach(&location).map_err(|Refused(why)| Error::HostRefused {
                 host: location.host_str().unwrap_or_default().to_owned(),
                 why,
             })?;
             return Ok(BlobAnswer::Redirect { location });
         }
-        Ok(BlobAnswer::Stream(self.stream(response, name)))
-    }
-
-    fn stream(&self, response: reqwest::Response, name: &Name) -> BlobStream {
-        let headers = response.headers();
-        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
-        let multipart = headers
-            .get(CONTENT_TYPE)
-            .filter(|value| partial && value.as_bytes().starts_with(b"multipart/byteranges"))
-            .cloned();
-        let content_range = headers.get(CONTENT_RANGE).filter(|_| partial).cloned();
-        let (host, idle) = (name.host().to_string(), self.settings().timeouts.idle);
-        let chunks = Box::pin(response.bytes_stream());
-        let body = Box::pin(until_idle(chunks, host, idle));
-        BlobStream { content_length: length, content_range, partial, multipart, body }
+        BlobStream::of(answer.response, ranged, name.host().as_str(), self.timeouts().idle)
+            .map(BlobAnswer::Stream)
     }
 }
 
-/// Ends with an error when nothing comes for `idle`.
+impl BlobRange {
+    /// A range is defined for GET alone (RFC 9110 §14.2).
+    fn headers(&self, method: BlobMethod) -> Vec<(HeaderName, HeaderValue)> {
+        let (BlobMethod::Get, Some(range)) = (method, &self.range) else { return Vec::new() };
+        let if_range = self.if_range.clone().map(|condition| (IF_RANGE, condition));
+        [(RANGE, range.clone())].into_iter().chain(if_range).collect()
+    }
+}
+
+impl BlobStream {
+    fn of(response: Response, ranged: bool, host: &str, idle: Duration) -> Result<Self, Error> {
+        let status = response.status();
+        let headers = response.headers();
+        let partial = status == StatusCode::PARTIAL_CONTENT;
+        let content_range = headers.get(CONTENT_RANGE).filter(|_| partial).cloned();
+        let multipart = headers.get(CONTENT_TYPE).filter(|value| partial && is_multipart(value)).cloned();
+        let part = partial && ranged && content_range.is_some() != multipart.is_some();
+        if status != StatusCode::OK && !part {
+            return Err(Error::UnexpectedStatus { status: status.as_u16() });
+        }
+        let content_length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = Box::pin(until_idle(response, host.to_owned(), idle));
+        Ok(Self { content_length, content_range, partial, multipart, body })
+    }
+}
+
+fn is_multipart(content_type: &HeaderValue) -> bool {
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"multipart/byteranges")
+}
+
+/// Ends with an error when it is cut short, or nothing comes for `idle`.
 fn until_idle(
-    chunks: impl Stream<Item = reqwest::Result<Bytes>> + Send + Unpin + 'static,
+    response: Response,
     host: String,
     idle: Duration,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
-    futures_util::stream::unfold(Some((chunks, host)), move |state| async move {
-        let (mut chunks, host) = state?;
-        match tokio::time::timeout(idle, chunks.next()).await {
+    futures_util::stream::unfold(Some((response, 0, host)), move |state| async move {
+        let (mut response, received, host) = state?;
+        match tokio::time::timeout(idle, response.chunk()).await {
             Err(_late) => Some((Err(Error::TimedOut { host }), None)),
-            Ok(None) => None,
-            Ok(Some(Err(error))) => Some((Err(Error::of_client(&host, &error)), None)),
-            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some((chunks, host)))),
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => Some((Err(Error::of_body(&host, &error, received)), None)),
+            Ok(Ok(Some(chunk))) => {
+                let received = received.saturating_add(chunk.len());
+                Some((Ok(chunk), Some((response, received, host))))
+            }
         }
     })
 }

@@ -1,27 +1,30 @@
 //! Where a registry is reached, and what it may lead us to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use oci::{ManifestSelector, Name, RegistryHost};
 use url::Url;
 
 use crate::Error;
 use crate::address::{Refused, check_url};
-use crate::settings::{Credentials, Settings, UpstreamSettings};
+use crate::settings::{Credentials, UpstreamSettings};
 
 /// Docker Hub's API is not at the name under which records write it.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
 
-/// One registry, ready to be asked.
-#[derive(Clone, Debug)]
+/// One registry, ready to be asked; of those that are configured it is made once.
+#[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) host: RegistryHost,
     /// Ends in a slash.
     base: Url,
     /// Whether `base` was configured, and so may be http, private, or on any port.
     configured: bool,
-    upstream: UpstreamSettings,
-    own_hosts: BTreeSet<String>,
+    credentials: Option<Credentials>,
+    token_hosts: BTreeSet<String>,
+    redirect_hosts: BTreeSet<String>,
+    own_hosts: Arc<BTreeSet<String>>,
 }
 
 /// Which of the two HTTP clients may ask a URL.
@@ -34,27 +37,44 @@ pub(crate) enum Reach {
 }
 
 impl Endpoint {
-    /// Of a registry, by the settings.
-    pub(crate) fn of(settings: &Settings, host: &RegistryHost) -> Result<Self, Error> {
-        let upstream = settings.upstreams.get(host).cloned().unwrap_or_default();
-        let refused = |why| Error::HostRefused { host: host.to_string(), why };
-        let (base, configured) = match &upstream.url {
-            Some(url) => {
-                let mut url = url.clone();
-                if !url.path().ends_with('/') {
-                    url.set_path(&format!("{}/", url.path()));
-                }
-                (url, true)
-            }
-            None => {
-                let name = if *host == RegistryHost::docker_hub() { DOCKER_HUB_API } else { host.as_str() };
-                let url =
-                    Url::parse(&format!("https://{name}/")).map_err(|_why| refused("its name is not one"))?;
-                (url, false)
-            }
+    /// Of a registry that is configured.
+    pub(crate) fn configured(
+        host: &RegistryHost,
+        upstream: &UpstreamSettings,
+        own_hosts: &Arc<BTreeSet<String>>,
+    ) -> Result<Self, Error> {
+        let wrong = |why| Error::Upstream { host: host.to_string(), why };
+        let base = match &upstream.url {
+            Some(url) => base(url).map_err(wrong)?,
+            None => public_base(host).ok_or_else(|| wrong("it has no `url`"))?,
         };
-        let endpoint =
-            Self { host: host.clone(), base, configured, upstream, own_hosts: settings.own_hosts.clone() };
+        let endpoint = Self {
+            host: host.clone(),
+            base,
+            configured: upstream.url.is_some(),
+            credentials: upstream.credentials.clone(),
+            token_hosts: lower_case(&upstream.token_hosts),
+            redirect_hosts: lower_case(&upstream.redirect_hosts),
+            own_hosts: Arc::clone(own_hosts),
+        };
+        if endpoint.reach(&endpoint.base).is_err() {
+            return Err(wrong("it has no `url`, and is not reached by its own name over https"));
+        }
+        Ok(endpoint)
+    }
+
+    /// Of any other registry: by its own name, over https, at a public address.
+    pub(crate) fn public(host: &RegistryHost, own_hosts: &Arc<BTreeSet<String>>) -> Result<Self, Error> {
+        let refused = |why| Error::HostRefused { host: host.to_string(), why };
+        let endpoint = Self {
+            host: host.clone(),
+            base: public_base(host).ok_or_else(|| refused("its name is not one"))?,
+            configured: false,
+            credentials: None,
+            token_hosts: BTreeSet::new(),
+            redirect_hosts: BTreeSet::new(),
+            own_hosts: Arc::clone(own_hosts),
+        };
         endpoint.reach(&endpoint.base).map_err(|Refused(why)| refused(why))?;
         Ok(endpoint)
     }
@@ -79,10 +99,16 @@ impl Endpoint {
 
     /// Whether a URL that this registry led us to may be asked, and by which client.
     pub(crate) fn reach(&self, url: &Url) -> Result<Reach, Refused> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Refused("its URL holds a user name or password"));
+        }
         if self.configured && same_origin(url, &self.base) {
             return Ok(Reach::Configured);
         }
-        if self.upstream.redirect_hosts.contains(&host_and_port(url)) {
+        if is_http(url)
+            && !self.redirect_hosts.is_empty()
+            && self.redirect_hosts.contains(&host_and_port(url))
+        {
             return Ok(Reach::Configured);
         }
         if url.host_str().is_some_and(|host| self.own_hosts.contains(host.trim_end_matches('.'))) {
@@ -96,23 +122,59 @@ impl Endpoint {
     }
 
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
-        self.upstream.credentials.as_ref()
+        self.credentials.as_ref()
+    }
+
+    /// What it means that this registry says no.
+    pub(crate) fn denied(&self) -> Error {
+        Error::Denied { had_credentials: self.credentials.is_some() }
     }
 
     /// Whether a token host was configured, by host or by host and port.
     pub(crate) fn allows_token_host(&self, url: &Url) -> bool {
-        let allowed = &self.upstream.token_hosts;
-        allowed.contains(&host_and_port(url))
-            || url.scheme() == "https"
-                && url.port().is_none()
-                && url.host_str().is_some_and(|host| allowed.contains(host))
+        let by_host = url.scheme() == "https"
+            && url.port().is_none()
+            && url.host_str().is_some_and(|host| self.token_hosts.contains(host));
+        by_host || is_http(url) && self.token_hosts.contains(&host_and_port(url))
     }
+}
+
+/// The URL that an operator wrote, with a slash at its end.
+fn base(url: &Url) -> Result<Url, &'static str> {
+    if !is_http(url) || url.host().is_none() {
+        return Err("its `url` is not `http://…` or `https://…`");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("its `url` holds a user name or password; write `username` and `password_file`");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("its `url` has a query or a fragment");
+    }
+    let mut url = url.clone();
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+fn public_base(host: &RegistryHost) -> Option<Url> {
+    let name = if *host == RegistryHost::docker_hub() { DOCKER_HUB_API } else { host.as_str() };
+    Url::parse(&format!("https://{name}/")).ok()
 }
 
 pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
 }
 
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}
+
 fn host_and_port(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+}
+
+/// As URLs are read.
+pub(crate) fn lower_case(hosts: &BTreeSet<String>) -> BTreeSet<String> {
+    hosts.iter().map(|host| host.to_ascii_lowercase()).collect()
 }

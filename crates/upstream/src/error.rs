@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use oci::{Digest, ManifestError, Sha256Digest};
 
+/// Characters of what others say, in messages.
+const MAX_WHY: usize = 200;
+
 /// Why an upstream gave no usable answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Neither by its own word nor after following its challenge is it there.
     #[error("upstream has no such thing (404)")]
@@ -95,14 +98,17 @@ pub enum Error {
         /// The bound.
         limit: usize,
     },
-    /// A body that ended early, or went on.
-    #[error("the answer was cut short: {received} of {expected} bytes")]
+    /// A body that ended early.
+    #[error("the answer of `{host}` was cut short after {received} bytes")]
     Truncated {
+        /// Whose.
+        host: String,
         /// What came.
-        received: u64,
-        /// What was announced.
-        expected: u64,
+        received: usize,
     },
+    /// A compressed body: its bytes are not those that a digest is of.
+    #[error("the answer is compressed, though nobody asked for that")]
+    Encoded,
     /// The digest header does not fit the bytes.
     #[error("upstream says {claimed}, but the bytes that it sends have {computed}")]
     DigestLies {
@@ -111,12 +117,26 @@ pub enum Error {
         /// By the bytes.
         computed: Sha256Digest,
     },
+    /// Asked for by a digest that we cannot check.
+    #[error("`{digest}` cannot be checked; ask for a sha256 or sha512 digest")]
+    UncheckableDigest {
+        /// As asked for.
+        digest: Digest,
+    },
     /// Not a manifest.
     #[error(transparent)]
     InvalidManifest(#[from] ManifestError),
     /// Not the JSON that it should be.
     #[error("the answer is not a list of tags")]
     InvalidList,
+    /// A registry that is configured and cannot be asked as it is.
+    #[error("`[upstreams.\"{host}\"]` cannot be used: {why}")]
+    Upstream {
+        /// Whom.
+        host: String,
+        /// In short.
+        why: &'static str,
+    },
     /// The HTTP client cannot be set up.
     #[error("the HTTP client cannot be set up: {why}")]
     Setup {
@@ -170,7 +190,10 @@ impl Error {
             | Self::NoToken { .. }
             | Self::Redirect { .. }
             | Self::Truncated { .. }
+            | Self::Encoded
+            | Self::UncheckableDigest { .. }
             | Self::InvalidList
+            | Self::Upstream { .. }
             | Self::Setup { .. } => ErrorKind::Unavailable,
         }
     }
@@ -192,10 +215,12 @@ impl Error {
             Self::Redirect { .. } => "redirect",
             Self::TooLarge { .. } => "too_large",
             Self::Truncated { .. } => "truncated",
+            Self::Encoded => "encoded",
+            Self::UncheckableDigest { .. } => "uncheckable_digest",
             Self::DigestLies { .. } => "digest_lies",
             Self::InvalidManifest(_) => "invalid_manifest",
             Self::InvalidList => "invalid_list",
-            Self::Setup { .. } => "setup",
+            Self::Upstream { .. } | Self::Setup { .. } => "setup",
         }
     }
 
@@ -221,6 +246,16 @@ impl Error {
             deepest = cause.to_string();
             source = cause.source();
         }
-        Self::Unreachable { host: host.to_owned(), why: deepest }
+        // A certificate may hold any text.
+        let why = deepest.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WHY).collect();
+        Self::Unreachable { host: host.to_owned(), why }
+    }
+
+    /// The same for a body of which `received` bytes had come.
+    pub(crate) fn of_body(host: &str, error: &reqwest::Error, received: usize) -> Self {
+        if error.is_timeout() {
+            return Self::TimedOut { host: host.to_owned() };
+        }
+        Self::Truncated { host: host.to_owned(), received }
     }
 }

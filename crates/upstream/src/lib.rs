@@ -24,6 +24,6 @@ pub use self::blob::{BlobAnswer, BlobMethod, BlobRange, BlobStream};
 pub use self::client::Client;
 pub use self::error::{Error, ErrorKind};
 pub use self::manifest::{FetchedManifest, Head};
-pub use self::resolver::Lookup;
+pub use self::resolver::{Lookup, LookupFunction};
 pub use self::settings::{Credentials, Settings, Timeouts, UpstreamSettings};
 pub use self::tags::TagsPage;

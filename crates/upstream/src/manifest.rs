@@ -1,19 +1,17 @@
 //! Manifests: what a tag is by upstream's word, and its bytes hashed by us.
 
-use std::time::UNIX_EPOCH;
-
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use oci::{Digest, MAX_MANIFEST, Manifest, ManifestSelector, ManifestType, Name, Sha256Digest};
 
 use crate::Error;
 use crate::body::read_bounded;
 use crate::client::Client;
-use crate::send::Question;
+use crate::send::{Question, date};
 
 /// What upstream says of a manifest without sending it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Head {
     /// By its header, if it has a grammatical one.
     pub digest: Option<Digest>,
@@ -39,23 +37,23 @@ pub struct FetchedManifest {
 impl Client {
     /// Asks what a tag or digest is, without its bytes.
     ///
-    /// Upstreams that know no HEAD give an answer without a digest.
+    /// An upstream that knows no HEAD, or names no one digest, gives an answer without a digest.
     ///
     /// # Errors
     ///
     /// [`Error`].
     pub async fn head_manifest(&self, name: &Name, selector: &ManifestSelector) -> Result<Head, Error> {
-        let nothing = Head { digest: None, size: None, date: None };
         let asked = self.ask_manifest(Method::HEAD, name, selector);
         match self.in_time(name, asked).await {
-            Ok(response) => {
+            Ok(response) if response.status() == StatusCode::OK => {
                 let headers = response.headers();
                 let size = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-                Ok(Head { digest: digest_header(headers), size, date: date_header(headers) })
+                Ok(Head { digest: claimed_digest(headers), size, date: date(headers) })
             }
-            Err(Error::UnexpectedStatus { status: 405 | 501 } | Error::ServerError { status: 501 }) => {
-                Ok(nothing)
-            }
+            Ok(_)
+            | Err(
+                Error::Encoded | Error::UnexpectedStatus { status: 405 } | Error::ServerError { status: 501 },
+            ) => Ok(Head::default()),
             Err(error) => Err(error),
         }
     }
@@ -67,6 +65,9 @@ impl Client {
     /// [`Error`]; [`Error::DigestLies`] when a digest header, or the digest asked for, does not fit
     /// the bytes.
     pub async fn manifest(&self, name: &Name, selector: &ManifestSelector) -> Result<FetchedManifest, Error> {
+        if let ManifestSelector::Digest(digest @ Digest::Other { .. }) = selector {
+            return Err(Error::UncheckableDigest { digest: digest.clone() });
+        }
         let fetched = async {
             let response = self.ask_manifest(Method::GET, name, selector).await?;
             if response.status() != StatusCode::OK {
@@ -82,12 +83,12 @@ impl Client {
             check_digest(asked, &bytes, computed)?;
         }
         // Only a header that cannot be read is as good as none: one that names another digest is a lie.
-        if let Some(claimed) = digest_header(&headers) {
+        for claimed in digest_headers(&headers) {
             check_digest(&claimed, &bytes, computed)?;
         }
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let manifest = Manifest::validate(&bytes, content_type)?;
-        Ok(FetchedManifest { bytes, digest: computed, manifest, date: date_header(&headers) })
+        Ok(FetchedManifest { bytes, digest: computed, manifest, date: date(&headers) })
     }
 
     async fn ask_manifest(
@@ -104,33 +105,28 @@ impl Client {
             extra: Vec::new(),
             follow: true,
         };
-        Ok(self.ask(&endpoint, name.repository(), &question).await?.response)
-    }
-
-    /// Bounds the whole of an exchange.
-    pub(crate) async fn in_time<T>(
-        &self,
-        name: &Name,
-        exchange: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        tokio::time::timeout(self.settings().timeouts.total, exchange)
-            .await
-            .unwrap_or_else(|_late| Err(Error::TimedOut { host: name.host().to_string() }))
+        Ok(self.ask(&endpoint, name, &question).await?.response)
     }
 }
 
 fn check_digest(claimed: &Digest, bytes: &[u8], computed: Sha256Digest) -> Result<(), Error> {
-    if claimed.is_of(bytes) == Some(false) {
-        return Err(Error::DigestLies { claimed: claimed.clone(), computed });
-    }
-    Ok(())
+    let fits = match claimed {
+        Digest::Sha256(claimed) => *claimed == computed,
+        // One that cannot be checked says nothing against the bytes.
+        claimed => claimed.is_of(bytes).unwrap_or(true),
+    };
+    if fits { Ok(()) } else { Err(Error::DigestLies { claimed: claimed.clone(), computed }) }
 }
 
-fn digest_header(headers: &HeaderMap) -> Option<Digest> {
-    Digest::parse(headers.get("docker-content-digest")?.to_str().ok()?.trim()).ok()
+/// The one digest that is named, if it is one.
+fn claimed_digest(headers: &HeaderMap) -> Option<Digest> {
+    let mut claimed = digest_headers(headers);
+    let first = claimed.next()?;
+    claimed.all(|other| other == first).then_some(first)
 }
 
-fn date_header(headers: &HeaderMap) -> Option<i64> {
-    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
-    i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+/// All digests that are named and can be read.
+fn digest_headers(headers: &HeaderMap) -> impl Iterator<Item = Digest> {
+    let lines = headers.get_all("docker-content-digest").iter();
+    lines.filter_map(|line| Digest::parse(line.to_str().ok()?.trim()).ok())
 }

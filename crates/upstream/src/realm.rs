@@ -1,7 +1,8 @@
 //! Whether a token service belongs to the registry that names it.
 //!
 //! A challenge is the registry's word, and credentials go where it points: so it may point to
-//! itself, to its own domain, to a known pair, or to what an operator allows.
+//! itself, above or below itself, to a known pair, or to what an operator allows. Where we have no
+//! credentials to lose it may point beside itself, too.
 
 use url::Url;
 
@@ -9,9 +10,11 @@ use crate::Error;
 use crate::endpoint::{Endpoint, Reach, same_origin};
 
 /// Registries whose tokens come from another domain of the same house.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 6] = [
     ("index.docker.io", "auth.docker.io"),
     ("index.docker.io", "auth.ipv6.docker.com"),
+    ("docker.elastic.co", "docker-auth.elastic.co"),
+    ("lscr.io", "ghcr.io"),
     ("registry.redhat.io", "sso.redhat.com"),
     ("registry.connect.redhat.com", "sso.redhat.com"),
 ];
@@ -34,9 +37,14 @@ pub(crate) fn check(endpoint: &Endpoint, realm: &str) -> Result<(Url, Reach), Er
     if endpoint.allows_token_host(&url) {
         return Ok((url, Reach::Configured));
     }
+    let anonymous = endpoint.credentials().is_none();
     let related =
         [endpoint.host.as_str(), endpoint.base().host_str().unwrap_or_default()].iter().any(|host| {
-            KNOWN.contains(&(host, shown.as_str())) || is_below(host, &shown) || is_below(&shown, host)
+            *host == shown
+                || KNOWN.contains(&(host, shown.as_str()))
+                || is_below(host, &shown)
+                || is_below(&shown, host)
+                || anonymous && is_beside(host, &shown)
         });
     if !related {
         return Err(refused(&shown));
@@ -47,6 +55,12 @@ pub(crate) fn check(endpoint: &Endpoint, realm: &str) -> Result<(Url, Reach), Er
     }
 }
 
+/// Whether both are right below the same domain: strangers, where that domain is a public suffix.
+fn is_beside(a: &str, b: &str) -> bool {
+    let parent = |host: &str| host.split_once('.').map(|(_, parent)| parent.to_owned());
+    parent(a).filter(|parent| parent.contains('.')).is_some_and(|above| parent(b) == Some(above))
+}
+
 /// Whether `below` is a sub-domain of `above`, which has to be more than a top-level domain.
 fn is_below(below: &str, above: &str) -> bool {
     above.contains('.') && below.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'))
@@ -55,19 +69,19 @@ fn is_below(below: &str, above: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use oci::RegistryHost;
 
     use super::*;
-    use crate::{Settings, UpstreamSettings};
+    use crate::{Credentials, UpstreamSettings};
 
     fn endpoint(host: &str, upstream: Option<UpstreamSettings>) -> Endpoint {
         let host = RegistryHost::canonicalize(host).unwrap();
-        let mut settings = Settings::default();
-        if let Some(upstream) = upstream {
-            settings.upstreams.insert(host.clone(), upstream);
+        match upstream {
+            Some(upstream) => Endpoint::configured(&host, &upstream, &Arc::default()).unwrap(),
+            None => Endpoint::public(&host, &Arc::default()).unwrap(),
         }
-        Endpoint::of(&settings, &host).unwrap()
     }
 
     #[test]
@@ -80,6 +94,8 @@ mod tests {
             ("public.ecr.aws", "https://public.ecr.aws/token/"),
             ("gcr.io", "https://gcr.io/v2/token?x=1"),
             ("example.com", "https://auth.example.com/token"),
+            ("registry.example.com", "https://auth.example.com/token"),
+            ("docker.elastic.co", "https://docker-auth.elastic.co/auth"),
         ] {
             assert_eq!(check(&endpoint(host, None), realm).unwrap().1, Reach::Public, "{realm}");
         }
@@ -97,7 +113,9 @@ mod tests {
             ("ghcr.io", "http://169.254.169.254/latest/meta-data/"),
             ("ghcr.io", "https://xghcr.io/token"),
             ("ghcr.io", "https://io/token"),
-            ("a.example.com", "https://b.example.com/token"),
+            ("a.example.com", "https://example.org/token"),
+            ("example.com", "https://example.net/token"),
+            ("a.example.com", "https://x.b.example.com/token"),
             ("ghcr.io", "file:///etc/passwd"),
             ("ghcr.io", "not a url"),
             ("ghcr.io", "https://localhost/token"),
@@ -108,6 +126,16 @@ mod tests {
                 "{realm}"
             );
         }
+    }
+
+    #[test]
+    fn credentials_are_not_sent_beside_the_registry() {
+        let credentials = Credentials { username: "u".to_owned(), password: "p".into() };
+        let upstream = UpstreamSettings { credentials: Some(credentials), ..UpstreamSettings::default() };
+        let with = endpoint("registry.example.com", Some(upstream));
+        assert!(check(&with, "https://auth.example.com/token").is_err());
+        assert!(check(&with, "https://example.com/token").is_ok());
+        assert!(check(&with, "https://auth.registry.example.com/token").is_ok());
     }
 
     #[test]

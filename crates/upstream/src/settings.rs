@@ -18,7 +18,7 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Our own host names: asking ourselves would go round for ever.
     pub own_hosts: BTreeSet<String>,
-    /// How names are resolved.
+    /// How names of registries that are not configured are resolved.
     pub lookup: Lookup,
 }
 
@@ -47,14 +47,16 @@ pub struct Credentials {
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// For a connection, TLS included.
+    /// For a connection, name and TLS included.
     pub connect: Duration,
-    /// From the request to the answer's headers.
+    /// From a request to its answer's headers.
     pub headers: Duration,
-    /// For the whole of a manifest, a token or a list.
+    /// For the whole of a manifest, a token or a list, and for all before the first byte of a blob.
     pub total: Duration,
-    /// Between two pieces of a body.
+    /// Between two pieces of a blob.
     pub idle: Duration,
+    /// Before the one retry, at most.
+    pub retry: Duration,
 }
 
 impl Default for Timeouts {
@@ -64,6 +66,7 @@ impl Default for Timeouts {
             headers: Duration::from_secs(15),
             total: Duration::from_secs(30),
             idle: Duration::from_secs(30),
+            retry: Duration::from_millis(200),
         }
     }
 }

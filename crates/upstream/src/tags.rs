@@ -51,7 +51,7 @@ impl Client {
                 extra: Vec::new(),
                 follow: true,
             };
-            let response = self.ask(&endpoint, name.repository(), &question).await?.response;
+            let response = self.ask(&endpoint, name, &question).await?.response;
             let links: Vec<String> = response
                 .headers()
                 .get_all(LINK)

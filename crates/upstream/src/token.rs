@@ -4,29 +4,29 @@
 //! failure is told to those who waited and not kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use oci::RegistryHost;
+use oci::Name;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-/// Repositories remembered.
-const CAPACITY: usize = 4_096;
-/// What a token lives where nothing is said, and at least.
+use crate::Error;
+use crate::settings::Credentials;
+
+/// Repositories remembered. With [`MAX_TOKEN`] this bounds the memory at 32 MiB.
+const CAPACITY: usize = 2_048;
+/// Bytes of a token; servers take no longer headers.
+const MAX_TOKEN: usize = 16 * 1024;
+/// What a token lives where nothing is said, and at least, in seconds.
 const SHORTEST_LIFE: u64 = 60;
-/// No token is kept longer, whatever is said.
+/// No token is kept longer, whatever is said, in seconds.
 const LONGEST_LIFE: u64 = 3_600;
 /// How long a Basic header is taken to be wanted without asking again.
 const BASIC_LIFE: Duration = Duration::from_secs(300);
-
-/// Whom a token is for; everything that a token service could tell apart.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct TokenKey {
-    pub(crate) host: RegistryHost,
-    pub(crate) repository: String,
-}
 
 /// A header that was accepted or issued, and until when it is used.
 #[derive(Clone, Debug)]
@@ -35,13 +35,16 @@ pub(crate) struct Token {
     until: Instant,
 }
 
-/// All tokens of one client.
-#[derive(Clone, Debug, Default)]
+/// All tokens of one client. A token is for one repository of one registry, with the one account that is configured
+/// there: there is nothing more that a token service could tell apart.
+#[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    known: Arc<Mutex<HashMap<TokenKey, Token>>>,
-    /// One lock for each token that is being asked for.
-    asking: Arc<Mutex<HashMap<TokenKey, Arc<tokio::sync::Mutex<()>>>>>,
+    known: Mutex<HashMap<Name, Token>>,
+    flights: Mutex<HashMap<Name, Flight>>,
 }
+
+/// One question to a token service, and how it ended, for all who wait.
+type Flight = Arc<tokio::sync::Mutex<Option<Result<HeaderValue, Error>>>>;
 
 /// What a token service answers; either name is in use.
 #[derive(Deserialize)]
@@ -53,52 +56,80 @@ pub(crate) struct TokenAnswer {
 
 impl Tokens {
     /// The header for a repository, while it lives.
-    pub(crate) fn get(&self, key: &TokenKey, now: Instant) -> Option<HeaderValue> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key).filter(|token| now < token.until).map(|token| token.header.clone())
+    pub(crate) fn get(&self, name: &Name, now: Instant) -> Option<HeaderValue> {
+        lock(&self.known).get(name).filter(|token| now < token.until).map(|token| token.header.clone())
     }
 
-    /// Keeps a header.
-    pub(crate) fn put(&self, key: TokenKey, token: Token, now: Instant) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Forgets a header that was turned down, unless another has taken its place.
+    pub(crate) fn forget(&self, name: &Name, turned_down: &HeaderValue) {
+        let mut known = lock(&self.known);
+        if known.get(name).is_some_and(|token| token.header == *turned_down) {
+            known.remove(name);
+        }
+    }
+
+    /// The header that is known, or that `issue` gives: run by one of those who ask at the same time, for all. When
+    /// that one gives up, the next one runs its own.
+    pub(crate) async fn obtain(
+        &self,
+        name: &Name,
+        issue: impl Future<Output = Result<Token, Error>>,
+    ) -> Result<HeaderValue, Error> {
+        let flight = self.board(name);
+        let mut outcome = flight.lock().await;
+        if let Some(outcome) = &*outcome {
+            return outcome.clone();
+        }
+        let header = match self.get(name, Instant::now()) {
+            Some(known) => Ok(known),
+            None => issue.await.map(|token| {
+                let header = token.header.clone();
+                self.put(name.clone(), token, Instant::now());
+                header
+            }),
+        };
+        // Whoever comes from here on asks anew.
+        self.land(name, &flight);
+        *outcome = Some(header.clone());
+        header
+    }
+
+    fn put(&self, name: Name, token: Token, now: Instant) {
+        let mut known = lock(&self.known);
         if known.len() >= CAPACITY {
             known.retain(|_, token| now < token.until);
             if known.len() >= CAPACITY {
                 known.clear();
             }
         }
-        known.insert(key, token);
+        known.insert(name, token);
     }
 
-    /// Forgets a header that was turned down, unless another has taken its place.
-    pub(crate) fn forget(&self, key: &TokenKey, turned_down: &HeaderValue) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.get(key).is_some_and(|token| token.header == *turned_down) {
-            known.remove(key);
+    fn board(&self, name: &Name) -> Flight {
+        let mut flights = lock(&self.flights);
+        // Those whose last passenger gave up.
+        if flights.len() >= CAPACITY {
+            flights.retain(|_, flight| Arc::strong_count(flight) > 1);
         }
+        Arc::clone(flights.entry(name.clone()).or_default())
     }
 
-    /// Waits for the turn to ask for a token; whoever comes second finds it known.
-    pub(crate) async fn turn(&self, key: &TokenKey) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
-            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-            // Locks that nobody holds or waits for are of the map alone.
-            if asking.len() >= CAPACITY {
-                asking.retain(|_, lock| Arc::strong_count(lock) > 1);
-            }
-            Arc::clone(asking.entry(key.clone()).or_default())
-        };
-        lock.lock_owned().await
+    fn land(&self, name: &Name, flight: &Flight) {
+        let mut flights = lock(&self.flights);
+        if flights.get(name).is_some_and(|known| Arc::ptr_eq(known, flight)) {
+            flights.remove(name);
+        }
     }
 }
 
 impl Token {
-    /// A Basic header of these credentials.
-    pub(crate) fn basic(username: &str, password: &SecretString, now: Instant) -> Option<Self> {
-        use base64::Engine as _;
-        let pair = format!("{username}:{}", password.expose_secret());
-        let pair = base64::engine::general_purpose::STANDARD.encode(pair);
-        Some(Self { header: sensitive(&format!("Basic {pair}"))?, until: now + BASIC_LIFE })
+    /// A Basic header of these credentials; `None` where they fit no header.
+    pub(crate) fn basic(credentials: &Credentials, now: Instant) -> Option<Self> {
+        let pair = format!("{}:{}", credentials.username, credentials.password.expose_secret());
+        Some(Self {
+            header: sensitive(&format!("Basic {}", STANDARD.encode(pair)))?,
+            until: now + BASIC_LIFE,
+        })
     }
 
     /// The header's value.
@@ -110,7 +141,11 @@ impl Token {
 impl TokenAnswer {
     /// The token, used for four fifths of its life as counted from `now`; `None` without a usable one.
     pub(crate) fn into_token(self, now: Instant) -> Option<Token> {
-        let token = self.token.or(self.access_token)?;
+        let usable = |token: &SecretString| !token.expose_secret().is_empty();
+        let token = self.token.filter(usable).or(self.access_token.filter(usable))?;
+        if token.expose_secret().len() > MAX_TOKEN {
+            return None;
+        }
         let said = self.expires_in.filter(|seconds| seconds.is_finite()).unwrap_or_default();
         // Saturates; a negative number is none.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped on both ends")]
@@ -127,16 +162,23 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
     use super::*;
 
     fn answer(json: &str) -> Option<Token> {
         serde_json::from_str::<TokenAnswer>(json).unwrap().into_token(Instant::now())
     }
 
-    fn key(repository: &str) -> TokenKey {
-        TokenKey { host: RegistryHost::docker_hub(), repository: repository.to_owned() }
+    fn name(repository: &str) -> Name {
+        Name::new(oci::RegistryHost::docker_hub(), repository).unwrap()
     }
 
     #[test]
@@ -145,7 +187,11 @@ mod tests {
         assert_eq!(answer(r#"{"access_token":"b","expires_in":300}"#).unwrap().header, "Bearer b");
         assert_eq!(answer(r#"{"token":"a","access_token":"a"}"#).unwrap().header, "Bearer a");
         assert!(answer(r#"{"expires_in":300}"#).is_none());
+        assert_eq!(answer(r#"{"token":"","access_token":"b"}"#).unwrap().header, "Bearer b");
+        assert_eq!(answer(r#"{"token":null,"access_token":"b"}"#).unwrap().header, "Bearer b");
+        assert!(answer(r#"{"token":""}"#).is_none());
         assert!(answer("{\"token\":\"a\\nb\"}").is_none());
+        assert!(answer(&format!(r#"{{"token":"{}"}}"#, "a".repeat(MAX_TOKEN + 1))).is_none());
     }
 
     #[test]
@@ -167,28 +213,83 @@ mod tests {
     fn tokens_are_never_printed() {
         let token = answer(r#"{"token":"secret-token"}"#).unwrap();
         assert!(!format!("{token:?}").contains("secret"));
-        let basic = Token::basic("u", &"hunter2".into(), Instant::now()).unwrap();
+        let credentials = Credentials { username: "u".to_owned(), password: "hunter2".into() };
+        let basic = Token::basic(&credentials, Instant::now()).unwrap();
         assert!(!format!("{basic:?}").contains("Basic"));
+        assert!(!format!("{credentials:?}").contains("hunter2"));
     }
 
     #[test]
     fn a_token_is_forgotten_only_by_who_was_turned_down_with_it() {
         let (tokens, now) = (Tokens::default(), Instant::now());
-        tokens.put(key("a"), answer(r#"{"token":"old"}"#).unwrap(), now);
-        let old = tokens.get(&key("a"), now).unwrap();
-        tokens.put(key("a"), answer(r#"{"token":"new"}"#).unwrap(), now);
-        tokens.forget(&key("a"), &old);
-        assert_eq!(tokens.get(&key("a"), now).unwrap(), "Bearer new");
-        assert!(tokens.get(&key("b"), now).is_none());
-        assert!(tokens.get(&key("a"), now + Duration::from_secs(60)).is_none());
+        tokens.put(name("a"), answer(r#"{"token":"old"}"#).unwrap(), now);
+        let old = tokens.get(&name("a"), now).unwrap();
+        tokens.put(name("a"), answer(r#"{"token":"new"}"#).unwrap(), now);
+        tokens.forget(&name("a"), &old);
+        assert_eq!(tokens.get(&name("a"), now).unwrap(), "Bearer new");
+        assert!(tokens.get(&name("b"), now).is_none());
+        assert!(tokens.get(&name("a"), now + Duration::from_secs(60)).is_none());
     }
 
     #[test]
     fn memory_is_bounded_whatever_is_pulled() {
         let (tokens, now) = (Tokens::default(), Instant::now());
         for number in 0..3 * CAPACITY {
-            tokens.put(key(&number.to_string()), answer(r#"{"token":"a"}"#).unwrap(), now);
+            tokens.put(name(&number.to_string()), answer(r#"{"token":"a"}"#).unwrap(), now);
         }
         assert!(tokens.known.lock().unwrap().len() <= CAPACITY);
+    }
+
+    fn waits<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(future).poll(&mut context).is_pending()
+    }
+
+    fn denied() -> Error {
+        Error::Denied { had_credentials: false }
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_those_who_waited_and_not_kept() {
+        let (tokens, gate) = (Tokens::default(), testkit::Gate::closed());
+        let wanted = name("a");
+        let leader = tokens.obtain(&wanted, async {
+            gate.pass().await;
+            Err(denied())
+        });
+        let follower = tokens.obtain(&wanted, async { panic!("asked a second time") });
+        let open = async {
+            gate.waiting(1).await;
+            gate.release();
+        };
+        let (leader, follower, ()) = tokio::join!(leader, follower, open);
+        assert!(matches!(leader, Err(Error::Denied { .. })));
+        assert!(matches!(follower, Err(Error::Denied { .. })));
+        let later = tokens.obtain(&wanted, async { Ok(answer(r#"{"token":"new"}"#).unwrap()) });
+        assert_eq!(later.await.unwrap(), "Bearer new");
+    }
+
+    #[tokio::test]
+    async fn when_the_one_who_asks_gives_up_the_next_one_asks() {
+        let tokens = Tokens::default();
+        let wanted = name("a");
+        let mut leader = Box::pin(tokens.obtain(&wanted, std::future::pending()));
+        assert!(waits(&mut leader));
+        let mut follower =
+            Box::pin(tokens.obtain(&wanted, async { Ok(answer(r#"{"token":"b"}"#).unwrap()) }));
+        assert!(waits(&mut follower));
+        drop(leader);
+        assert_eq!(follower.await.unwrap(), "Bearer b");
+    }
+
+    #[tokio::test]
+    async fn those_who_gave_up_leave_nothing_behind_for_ever() {
+        let tokens = Tokens::default();
+        for number in 0..3 * CAPACITY {
+            let wanted = name(&number.to_string());
+            let mut given_up = Box::pin(tokens.obtain(&wanted, std::future::pending()));
+            assert!(waits(&mut given_up));
+        }
+        assert!(lock(&tokens.flights).len() <= CAPACITY);
     }
 }
