@@ -181,6 +181,16 @@ impl Ledger {
         shared.alarmed(shared.manifests.find(&shared.readers, name, digest))
     }
 
+    /// Whether an index kept under `name` names `digest` and its bytes are not kept yet, so that
+    /// [`Submission::KeepManifest`] would keep them. A manifest that [`Ledger::manifest`] has in memory costs no read.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    pub fn wants_manifest(&self, name: &Name, digest: &Sha256Digest) -> Result<bool, Error> {
+        let shared = &self.inner.shared;
+        shared.manifests.wants(&shared.readers, name, digest)
+    }
+
     /// Records `submission`. Returns once the outcome is durable, signed, guarded and published. Dropping the future
     /// after it was first polled does not take the submission back.
     ///

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::readers::Readers;
-use crate::store::{self, corrupt};
+use crate::store::{self, Standing, corrupt};
 
 /// A kept manifest whose bytes hash to its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,15 @@ impl Manifests {
         let manifest = Arc::new(manifest);
         self.cache.insert(key, Arc::clone(&manifest), weight);
         Ok(Some(manifest))
+    }
+
+    /// Whether `digest` is named by an index kept under `name` and not kept itself. What was fetched once stays fetched,
+    /// so a manifest in memory settles it.
+    pub(crate) fn wants(&self, readers: &Readers, name: &Name, digest: &Sha256Digest) -> Result<bool, Error> {
+        if self.cache.get(&cache_key(name, digest)).is_some() {
+            return Ok(false);
+        }
+        Ok(readers.with(|connection| store::standing(connection, name, digest))? == Standing::Named)
     }
 }
 
