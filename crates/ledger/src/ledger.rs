@@ -21,7 +21,7 @@ use crate::creation;
 use crate::error::{AppendError, CreateError, Error, OpenError, ReadOnly};
 use crate::health::Health;
 use crate::lock::DirectoryLock;
-use crate::lookup::{CACHED_RECORDS, RecordCache};
+use crate::lookup::RecordCache;
 use crate::manifests::{Manifests, StoredManifest};
 use crate::options::Options;
 use crate::proof;
@@ -92,7 +92,7 @@ impl Ledger {
             supersede,
             read_only: writable.as_ref().err().cloned(),
             head: ArcSwap::from_pointee(head),
-            records: RecordCache::new(CACHED_RECORDS),
+            records: RecordCache::new(),
             manifests: Manifests::new(options.manifest_cache),
             readers: Readers::new(options.database_path()),
             clock: options.clock.clone(),

@@ -56,9 +56,16 @@ impl Shared {
 
     /// The current record of `key` at the durable head.
     pub(crate) fn record(&self, key: &TagKey) -> Result<Option<Arc<Recorded>>, Error> {
-        let Some(value) = self.head.load().map.get(key) else { return Ok(None) };
+        let head = self.head.load();
+        let size = head.published.size;
+        if let Some(record) = self.records.current(key, size) {
+            return Ok(Some(record));
+        }
+        let Some(value) = head.map.get(key) else { return Ok(None) };
         let read = |index| self.readers.with(|connection| store::entry(connection, index));
-        self.alarmed(lookup::record(key, &value, &self.records, read)).map(Some)
+        let record = self.alarmed(lookup::record(key, &value, &self.records, read))?;
+        self.records.confirm(&record, size);
+        Ok(Some(record))
     }
 
     /// Counts and logs what cannot be believed; the answer stays an error, never absence.
