@@ -245,10 +245,19 @@ impl Ledger {
     /// rolled back, because then absence would prove nothing.
     pub fn tag_proof(&self, tag: &TagName) -> Result<String, Error> {
         let shared = &self.inner.shared;
-        if let Some(read_only) = shared.read_only.as_ref().filter(|read_only| read_only.is_rollback()) {
-            return Err(read_only.clone().into());
-        }
+        shared.can_prove()?;
         shared.alarmed(proof::tag_proof(shared, tag))
+    }
+
+    /// The proof of all recorded tags of `name`, or that it has none, at the published checkpoint. Costs a read for each
+    /// tag that is not in memory.
+    ///
+    /// # Errors
+    /// As [`Ledger::tag_proof`]; [`Error::TooManyTags`] beyond [`taglog::MAX_PREFIX_TAGS`].
+    pub fn repository_proof(&self, name: &Name) -> Result<String, Error> {
+        let shared = &self.inner.shared;
+        shared.can_prove()?;
+        shared.alarmed(proof::repository_proof(shared, name))
     }
 
     /// Every leaf of `key` in the published log, oldest first; empty for a key that was never recorded.

@@ -54,6 +54,14 @@ impl Shared {
         Arc::clone(&self.head.load().published)
     }
 
+    /// After a rollback a proof would deny what was recorded since.
+    pub(crate) fn can_prove(&self) -> Result<(), Error> {
+        match self.read_only.as_ref().filter(|read_only| read_only.is_rollback()) {
+            Some(read_only) => Err(read_only.clone().into()),
+            None => Ok(()),
+        }
+    }
+
     /// The current record of `key` at the durable head.
     pub(crate) fn record(&self, key: &TagKey) -> Result<Option<Arc<Recorded>>, Error> {
         let head = self.head.load();

@@ -265,6 +265,7 @@ async fn a_database_rolled_back_to_an_older_copy_is_read_only_and_proves_nothing
         assert!(is_read_only(&ledger).await);
         assert!(ledger.lookup(&key(&numbered(3))).unwrap().is_some());
         assert!(matches!(ledger.tag_proof(&numbered(15)), Err(Error::ReadOnly(_))), "absence would be a lie");
+        assert!(matches!(ledger.repository_proof(&numbered(15).name), Err(Error::ReadOnly(_))));
     }
     let report = fsck(&place.options(), |_| ()).unwrap();
     assert!(matches!(report.findings[..], [Finding::Guard(_)]), "{:?}", report.findings);
@@ -355,6 +356,7 @@ async fn an_edited_leaf_under_a_full_tile_is_found_when_it_is_read() {
     let tag = numbered(0);
     assert!(matches!(ledger.lookup(&key(&tag)), Err(Error::Corrupt { .. })));
     assert!(matches!(ledger.tag_proof(&tag), Err(Error::Corrupt { .. })));
+    assert!(matches!(ledger.repository_proof(&tag.name), Err(Error::Corrupt { .. })));
     assert!(matches!(ledger.history(&key(&tag)), Err(Error::Corrupt { .. })));
     assert!(matches!(ledger.entries(EntriesId { index: 0, width: 256 }), Err(Error::Corrupt { .. })));
     // The other tags are not drawn into it.
