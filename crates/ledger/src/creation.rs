@@ -2,6 +2,7 @@
 //! It must not decide whether a log should be made: a command does, or a server by its own rule.
 
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
@@ -11,13 +12,16 @@ use tlog::{VerifierKey, leaf_hash};
 use crate::disk::sync_directory_of;
 use crate::edge::Edge;
 use crate::error::{CreateError, Doing, Error, OpenError};
-use crate::guard::{Guard, Mark};
+use crate::guard::{Guard, GuardError, Mark};
 use crate::lock::DirectoryLock;
 use crate::options::Options;
 use crate::recovery::identity;
-use crate::schema;
+use crate::schema::{self, Access};
 use crate::signer::Signer;
 use crate::store::{self, HeadRow};
+
+/// Name of the database until everything of a new log is there.
+const UNFINISHED: &str = "ledger.db.unfinished";
 
 /// Which parts of a log exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +41,52 @@ impl Presence {
     }
 }
 
-/// Looks for the parts of a log. What cannot be looked at counts as present: on doubt nothing is made.
+/// Looks for the parts of a log. What cannot be looked at counts as present: on doubt nothing is made. What a creation
+/// left that never came to its end is nothing of a log.
 pub fn presence(options: &Options) -> Presence {
     let exists = |path: &Path| path.try_exists().unwrap_or(true);
+    if was_interrupted(options) {
+        return Presence { key: false, guard: false, database: false };
+    }
     Presence {
         key: exists(&options.key_path()),
         guard: exists(&options.guard_path()),
         database: exists(&options.database_path()),
     }
+}
+
+/// Whether guard and key, where they are there, were made by a creation that ended before its database had a name:
+/// they are those of the unfinished database beside them, or were never written. Nothing was signed under that key.
+fn was_interrupted(options: &Options) -> bool {
+    if options.database_path().try_exists().unwrap_or(true) {
+        return false;
+    }
+    let Some(verifier) = unfinished_log(&options.data_dir.join(UNFINISHED)) else { return false };
+    let guard = match Guard::open(&options.guard_path(), identity(&verifier)) {
+        Ok(_) | Err(GuardError::Missing { .. }) => true,
+        Err(GuardError::Damaged { path }) => is_blank(&path),
+        Err(_) => false,
+    };
+    let key = options.key_path();
+    guard
+        && match Signer::read(&key) {
+            Ok(signer) => signer.is_none_or(|signer| signer.verifier() == verifier),
+            Err(_) => is_blank(&key),
+        }
+}
+
+/// Key of the log in the unfinished database; `None` when there is none that could be read.
+fn unfinished_log(path: &Path) -> Option<VerifierKey> {
+    if !path.try_exists().ok()? {
+        return None;
+    }
+    let connection = schema::connect(path, Access::Read).ok()?;
+    store::head(&connection).ok()?.vkey.parse().ok()
+}
+
+/// Whether nothing was ever written into the file.
+fn is_blank(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
 }
 
 /// What a missing database means: no log at all, or one whose database is gone while the rest of it is there.
@@ -75,6 +117,12 @@ pub(crate) fn create(options: &Options) -> Result<VerifierKey, CreateError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed(directory))?;
     let _lock = DirectoryLock::acquire(directory)?;
     let (database, key, guard) = (options.database_path(), options.key_path(), options.guard_path());
+    if was_interrupted(options) {
+        // The database goes last: as long as it is there, the rest is known to be its own.
+        for path in [&key, &guard] {
+            remove(path).map_err(failed(path))?;
+        }
+    }
     let present = presence(options);
     for (there, path) in [(present.database, &database), (present.key, &key), (present.guard, &guard)] {
         if there {
@@ -82,9 +130,9 @@ pub(crate) fn create(options: &Options) -> Result<VerifierKey, CreateError> {
         }
     }
     let signer = Signer::generate(&origin)?;
-    let unfinished = directory.join("ledger.db.unfinished");
-    if unfinished.try_exists().map_err(failed(&unfinished))? {
-        fs::remove_file(&unfinished).map_err(failed(&unfinished))?;
+    let unfinished = directory.join(UNFINISHED);
+    for path in [&unfinished, &directory.join(format!("{UNFINISHED}-journal"))] {
+        remove(path).map_err(failed(path))?;
     }
     let mark = write_database(&unfinished, options, &origin, &signer)?;
     Guard::create(&guard, identity(&signer.verifier()), mark)?;
@@ -121,6 +169,14 @@ fn write_database(path: &Path, options: &Options, origin: &str, signer: &Signer)
     connection.execute_batch("COMMIT").doing(doing)?;
     connection.close().map_err(|(_, error)| error).doing("close the new database")?;
     Ok(Mark { size: head.size, root })
+}
+
+/// Removes a file that may not be there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether `origin` can name a log: what leaf 0 of a successor and a key file can carry.

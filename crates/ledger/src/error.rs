@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taglog::TooManyTags;
+
 use crate::budgets::Budget;
 use crate::guard::GuardError;
 use crate::lock::LockError;
@@ -34,9 +36,12 @@ pub enum Error {
     /// The head holds the key, the published checkpoint does not cover it yet.
     #[error("`{name}` is recorded, but no published checkpoint covers it yet; ask again in a moment")]
     NotYetPublished {
-        /// The tag asked for.
+        /// The tag or repository asked for.
         name: String,
     },
+    /// More recorded tags than one proof holds.
+    #[error(transparent)]
+    TooManyTags(#[from] TooManyTags),
     /// The store was rolled back: what it does not hold may be recorded all the same.
     #[error(transparent)]
     ReadOnly(#[from] ReadOnly),

@@ -21,7 +21,7 @@ use crate::creation;
 use crate::error::{AppendError, CreateError, Error, OpenError, ReadOnly};
 use crate::health::Health;
 use crate::lock::DirectoryLock;
-use crate::lookup::{CACHED_RECORDS, RecordCache};
+use crate::lookup::RecordCache;
 use crate::manifests::{Manifests, StoredManifest};
 use crate::options::Options;
 use crate::proof;
@@ -92,7 +92,7 @@ impl Ledger {
             supersede,
             read_only: writable.as_ref().err().cloned(),
             head: ArcSwap::from_pointee(head),
-            records: RecordCache::new(CACHED_RECORDS),
+            records: RecordCache::new(),
             manifests: Manifests::new(options.manifest_cache),
             readers: Readers::new(options.database_path()),
             clock: options.clock.clone(),
@@ -181,6 +181,16 @@ impl Ledger {
         shared.alarmed(shared.manifests.find(&shared.readers, name, digest))
     }
 
+    /// Whether an index kept under `name` names `digest` and its bytes are not kept yet, so that
+    /// [`Submission::KeepManifest`] would keep them. A manifest that [`Ledger::manifest`] has in memory costs no read.
+    ///
+    /// # Errors
+    /// A database that cannot be read.
+    pub fn wants_manifest(&self, name: &Name, digest: &Sha256Digest) -> Result<bool, Error> {
+        let shared = &self.inner.shared;
+        shared.manifests.wants(&shared.readers, name, digest)
+    }
+
     /// Records `submission`. Returns once the outcome is durable, signed, guarded and published. Dropping the future
     /// after it was first polled does not take the submission back.
     ///
@@ -235,10 +245,19 @@ impl Ledger {
     /// rolled back, because then absence would prove nothing.
     pub fn tag_proof(&self, tag: &TagName) -> Result<String, Error> {
         let shared = &self.inner.shared;
-        if let Some(read_only) = shared.read_only.as_ref().filter(|read_only| read_only.is_rollback()) {
-            return Err(read_only.clone().into());
-        }
+        shared.can_prove()?;
         shared.alarmed(proof::tag_proof(shared, tag))
+    }
+
+    /// The proof of all recorded tags of `name`, or that it has none, at the published checkpoint. Costs a read for each
+    /// tag that is not in memory.
+    ///
+    /// # Errors
+    /// As [`Ledger::tag_proof`]; [`Error::TooManyTags`] beyond [`taglog::MAX_PREFIX_TAGS`].
+    pub fn repository_proof(&self, name: &Name) -> Result<String, Error> {
+        let shared = &self.inner.shared;
+        shared.can_prove()?;
+        shared.alarmed(proof::repository_proof(shared, name))
     }
 
     /// Every leaf of `key` in the published log, oldest first; empty for a key that was never recorded.

@@ -2,6 +2,8 @@
 //! Nothing read back is believed before that. It must not know how records are made.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -13,11 +15,50 @@ use crate::error::Error;
 use crate::record::{Entry, Recorded};
 use crate::store::{self, corrupt};
 
-/// Records kept in memory.
-pub(crate) type RecordCache = Cache<TagKey, Arc<Recorded>>;
+/// Records, each below a kilobyte, that are kept in memory.
+const CACHED_RECORDS: usize = 32_768;
 
-/// Records, each below a kilobyte, that the cache holds.
-pub(crate) const CACHED_RECORDS: usize = 32_768;
+/// Records kept in memory.
+#[derive(Debug)]
+pub(crate) struct RecordCache(Cache<TagKey, Known>);
+
+#[derive(Debug)]
+struct Known {
+    record: Arc<Recorded>,
+    /// Size of the newest tree whose map was seen to hold this record; 0 for none. No two trees of a log have one size.
+    current_at: AtomicU64,
+}
+
+impl RecordCache {
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(CACHED_RECORDS, 1))
+    }
+
+    /// The record of `key`, if it is known to be the current one of the tree of `size`.
+    pub(crate) fn current(&self, key: &TagKey, size: u64) -> Option<Arc<Recorded>> {
+        let known =
+            |known: &Known| (known.current_at.load(Relaxed) == size).then(|| Arc::clone(&known.record));
+        self.0.look(key, known).flatten()
+    }
+
+    /// Remembers that the map of the tree of `size` holds `record`.
+    pub(crate) fn confirm(&self, record: &Arc<Recorded>, size: u64) {
+        self.0.look(record.key(), |known| {
+            if Arc::ptr_eq(&known.record, record) {
+                known.current_at.store(size, Relaxed);
+            }
+        });
+    }
+
+    pub(crate) fn insert(&self, record: Arc<Recorded>) {
+        self.0.insert(*record.key(), Known { record, current_at: AtomicU64::new(0) }, 1);
+    }
+
+    fn of(&self, key: &TagKey, value: &MapValue) -> Option<Arc<Recorded>> {
+        let fits = |record: &Recorded| record.index() == value.index && record.leaf_hash() == value.leaf_hash;
+        self.0.look(key, |known| fits(&known.record).then(|| Arc::clone(&known.record))).flatten()
+    }
+}
 
 /// The record that `value` of the map points to, from the cache or the database.
 ///
@@ -29,16 +70,13 @@ pub(crate) fn record(
     cache: &RecordCache,
     read: impl FnOnce(u64) -> Result<Option<Vec<u8>>, Error>,
 ) -> Result<Arc<Recorded>, Error> {
-    if let Some(record) = cache.get(key)
-        && record.index() == value.index
-        && record.leaf_hash() == value.leaf_hash
-    {
+    if let Some(record) = cache.of(key, value) {
         return Ok(record);
     }
     let entry = believe(value.index, read(value.index)?, &value.leaf_hash)?;
     let record = Recorded::of(entry).filter(|record| record.key() == key);
     let record = Arc::new(record.ok_or_else(|| corrupt(format!("leaf {}", value.index)))?);
-    cache.insert(*key, Arc::clone(&record), 1);
+    cache.insert(Arc::clone(&record));
     Ok(record)
 }
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use oci::{ManifestType, Name, Sha256Digest};
-use sha2::{Digest, Sha256};
 
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::readers::Readers;
-use crate::store::{self, corrupt};
+use crate::store::{self, Standing, corrupt};
 
 /// A kept manifest whose bytes hash to its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,16 +22,41 @@ pub struct StoredManifest {
     pub bytes: Bytes,
 }
 
+/// Bytes that a manifest in memory takes, as a rule.
+const TYPICAL: usize = 2048;
+/// What it takes besides its bytes.
+const AROUND: usize = 384;
+
 /// The kept manifests, the most used ones in memory.
 #[derive(Debug)]
 pub(crate) struct Manifests {
-    cache: Cache<[u8; 64], Arc<StoredManifest>>,
+    cache: Cache<Key, Arc<StoredManifest>>,
+}
+
+/// A manifest is served only under a name it was fetched for, so the name is part of its key.
+#[derive(Debug, Hash, PartialEq)]
+struct Key {
+    digest: Sha256Digest,
+    name: Name,
+}
+
+/// A key that is only asked for.
+#[derive(Hash)]
+struct Asked<'a> {
+    digest: &'a Sha256Digest,
+    name: &'a Name,
+}
+
+impl PartialEq<Key> for Asked<'_> {
+    fn eq(&self, key: &Key) -> bool {
+        *self.digest == key.digest && *self.name == key.name
+    }
 }
 
 impl Manifests {
     /// Keeps up to `capacity` bytes in memory.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { cache: Cache::new(capacity) }
+        Self { cache: Cache::new(capacity, TYPICAL) }
     }
 
     /// The manifest `digest`, if it was fetched under `name`.
@@ -42,8 +66,7 @@ impl Manifests {
         name: &Name,
         digest: &Sha256Digest,
     ) -> Result<Option<Arc<StoredManifest>>, Error> {
-        let key = cache_key(name, digest);
-        if let Some(manifest) = self.cache.get(&key) {
+        if let Some(manifest) = self.cache.look(&Asked { digest, name }, Arc::clone) {
             return Ok(Some(manifest));
         }
         let Some(row) = readers.with(|connection| store::manifest(connection, name, digest))? else {
@@ -52,19 +75,20 @@ impl Manifests {
         if Sha256Digest::of(&row.bytes) != *digest {
             return Err(corrupt(format!("the manifest `{digest}`")));
         }
-        let weight = row.bytes.len() + 256;
+        let weight = row.bytes.len() + AROUND;
         let manifest =
             StoredManifest { digest: *digest, media_type: row.media_type, bytes: Bytes::from(row.bytes) };
         let manifest = Arc::new(manifest);
-        self.cache.insert(key, Arc::clone(&manifest), weight);
+        self.cache.insert(Key { digest: *digest, name: name.clone() }, Arc::clone(&manifest), weight);
         Ok(Some(manifest))
     }
-}
 
-fn cache_key(name: &Name, digest: &Sha256Digest) -> [u8; 64] {
-    let mut key = [0; 64];
-    let (left, right) = key.split_at_mut(32);
-    left.copy_from_slice(&Sha256::digest(name.as_str()));
-    right.copy_from_slice(digest.as_bytes());
-    key
+    /// Whether `digest` is named by an index kept under `name` and not kept itself. What was fetched once stays fetched,
+    /// so a manifest in memory settles it.
+    pub(crate) fn wants(&self, readers: &Readers, name: &Name, digest: &Sha256Digest) -> Result<bool, Error> {
+        if self.cache.look(&Asked { digest, name }, |_| ()).is_some() {
+            return Ok(false);
+        }
+        Ok(readers.with(|connection| store::standing(connection, name, digest))? == Standing::Named)
+    }
 }

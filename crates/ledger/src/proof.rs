@@ -1,8 +1,8 @@
-//! Tag proofs at the published checkpoint (design §4): inclusion of the last index leaf, and the map's word on the key.
-//! It must not know who asks, and never lets "not yet published" look like "never recorded".
+//! Proofs at the published checkpoint (design §4): inclusion of the last index leaf, and the map's word on a tag or on
+//! all tags of a repository. It must not know who asks, and never lets "not yet published" look like "never recorded".
 
-use oci::TagName;
-use taglog::{ProofParts, TagKey, assemble};
+use oci::{Name, TagName};
+use taglog::{MAX_PREFIX_TAGS, PrefixParts, ProofParts, TagKey, assemble, assemble_prefix};
 use tlog::inclusion_proof_of_next;
 
 use crate::error::Error;
@@ -32,5 +32,31 @@ pub(crate) fn tag_proof(shared: &Shared, tag: &TagName) -> Result<String, Error>
         count: published.map.len(),
         map: &published.map.prove(&key),
         leaf: leaf.as_ref().map(|record| &*record.entry().bytes),
+    }))
+}
+
+/// The proof of what the published map says of all tags of `name`.
+pub(crate) fn repository_proof(shared: &Shared, name: &Name) -> Result<String, Error> {
+    let prefix = TagKey::repository(name);
+    let head = shared.head.load();
+    let published = &head.published;
+    let proof = published.map.prove_prefix(&prefix, MAX_PREFIX_TAGS)?;
+    // Keys never leave the map, so an equal number means the same keys; a list without one would deny it.
+    if head.map.count_under(&prefix) != proof.entries().len() as u64 {
+        return Err(Error::NotYetPublished { name: name.to_string() });
+    }
+    let read = |index| shared.readers.with(|connection| store::entry(connection, index));
+    let leaf = |(key, value): &_| {
+        let record = lookup::record(key, value, &shared.records, read)?;
+        Ok(record.entry().bytes.to_vec())
+    };
+    let leaves: Vec<Vec<u8>> = proof.entries().iter().map(leaf).collect::<Result<_, Error>>()?;
+    Ok(assemble_prefix(&PrefixParts {
+        checkpoint: &published.note,
+        size: published.size,
+        inclusion: &inclusion_proof_of_next(&published.before),
+        count: published.map.len(),
+        map: &proof,
+        leaves: &leaves,
     }))
 }

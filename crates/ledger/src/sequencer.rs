@@ -191,8 +191,8 @@ impl Sequencer {
             return Err(if clean { self.roll_back(error) } else { Failed::Unknown(error) });
         }
         self.note(&drafted);
-        for (key, record) in drafted.fresh {
-            self.shared.records.insert(key, record, 1);
+        for record in drafted.fresh.into_values() {
+            self.shared.records.insert(record);
         }
         self.tip = drafted.tip;
         Ok((answers, head))

@@ -54,11 +54,26 @@ impl Shared {
         Arc::clone(&self.head.load().published)
     }
 
+    /// After a rollback a proof would deny what was recorded since.
+    pub(crate) fn can_prove(&self) -> Result<(), Error> {
+        match self.read_only.as_ref().filter(|read_only| read_only.is_rollback()) {
+            Some(read_only) => Err(read_only.clone().into()),
+            None => Ok(()),
+        }
+    }
+
     /// The current record of `key` at the durable head.
     pub(crate) fn record(&self, key: &TagKey) -> Result<Option<Arc<Recorded>>, Error> {
-        let Some(value) = self.head.load().map.get(key) else { return Ok(None) };
+        let head = self.head.load();
+        let size = head.published.size;
+        if let Some(record) = self.records.current(key, size) {
+            return Ok(Some(record));
+        }
+        let Some(value) = head.map.get(key) else { return Ok(None) };
         let read = |index| self.readers.with(|connection| store::entry(connection, index));
-        self.alarmed(lookup::record(key, &value, &self.records, read)).map(Some)
+        let record = self.alarmed(lookup::record(key, &value, &self.records, read))?;
+        self.records.confirm(&record, size);
+        Ok(Some(record))
     }
 
     /// Counts and logs what cannot be believed; the answer stays an error, never absence.

@@ -1,6 +1,5 @@
 //! Figures of the pure half: proofs, replay, and building the map.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-#![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking and prints")]
 
 use std::hint::black_box;
 

@@ -38,7 +38,7 @@ pub enum LeafError {
     Reason,
 }
 
-/// A tag proof that proves nothing.
+/// A tag or prefix proof that proves nothing.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ProofError {
     /// The container, the checkpoint, its signature, or the inclusion proof.
@@ -48,7 +48,7 @@ pub enum ProofError {
     #[error(transparent)]
     Leaf(#[from] LeafError),
     /// The extra part.
-    #[error("the tag proof's extra part is malformed: {0}")]
+    #[error("the proof's extra part is malformed: {0}")]
     Extra(&'static str),
     /// The proved leaf is not the last of its checkpoint (rule L).
     #[error("the proof is of leaf {index}, which is not the last of {size}")]

@@ -14,9 +14,14 @@ impl TagKey {
     pub fn of(name: &Name, tag: &Tag) -> Self {
         let mut bytes = [0; 64];
         let (first, second) = bytes.split_at_mut(32);
-        first.copy_from_slice(Hash::of(name.as_str()).as_bytes());
+        first.copy_from_slice(Self::repository(name).as_bytes());
         second.copy_from_slice(Hash::of(tag.as_str()).as_bytes());
         Self(bytes)
+    }
+
+    /// What the keys of all tags of a repository begin with: `SHA-256(name)`.
+    pub fn repository(name: &Name) -> Hash {
+        Hash::of(name.as_str())
     }
 
     /// From stored bytes.

@@ -1,4 +1,4 @@
-//! The tag log: leaf grammar, tag map, tag proof, and the rules that an auditor replays.
+//! The tag log: leaf grammar, tag map, tag and prefix proofs, and the rules that an auditor replays.
 //!
 //! Pure: server, verifier and auditor run this same code. No I/O, no clock, no registries.
 
@@ -14,6 +14,11 @@ mod rules;
 pub use self::error::{LeafError, ProofError};
 pub use self::key::TagKey;
 pub use self::leaf::{Leaf, Previous, Reason, Record, SupersedeRule};
-pub use self::map::{MapProof, MapValue, TagMap, root_from_proof};
-pub use self::proof::{ProofParts, Verified, assemble, verify};
+pub use self::map::{
+    MapProof, MapValue, PrefixProof, TagMap, TooManyTags, root_from_prefix_proof, root_from_proof,
+};
+pub use self::proof::{
+    MAX_PREFIX_PROOF, MAX_PREFIX_TAGS, PrefixParts, ProofParts, Verified, VerifiedPrefix, assemble,
+    assemble_prefix, verify, verify_prefix,
+};
 pub use self::rules::{Broken, Replay, Rule};

@@ -9,7 +9,10 @@ use crate::place::{
     Place, START, freeze, image, index, keep, key, moved, numbered, observation, observe, record, supersede,
     tag_name, thaw,
 };
-use ledger::{AppendError, Appended, Budget, Budgets, ClockError, Ledger, NotRecorded, Submission};
+use ledger::{
+    AppendError, Appended, Budget, Budgets, ClockError, Ledger, ManifestBytes, NotRecorded, Submission,
+};
+use oci::TagName;
 use taglog::{Leaf, SupersedeRule};
 
 #[tokio::test]
@@ -249,6 +252,27 @@ async fn a_passing_manifest_is_kept_only_if_a_kept_index_names_it() {
     ledger.close().await;
     drop(ledger);
     assert!(place.open().manifest(&tag.name, &grandchild.digest()).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn only_a_named_manifest_that_is_not_kept_is_wanted() {
+    let place = Place::new();
+    let ledger = place.open();
+    let (tag, other) = (tag_name("ghcr.io/me/app", "v1"), tag_name("ghcr.io/them/app", "v1"));
+    let (child, stranger) = (image("child"), image("stranger"));
+    let parent = index(&[&child]);
+    let wants = |tag: &TagName, manifest: &ManifestBytes| {
+        ledger.wants_manifest(&tag.name, &manifest.digest()).unwrap()
+    };
+    assert!(!wants(&tag, &child), "nothing is recorded yet");
+    ledger.append(freeze(&tag, &parent)).await.unwrap();
+    assert!(wants(&tag, &child));
+    assert!(!wants(&tag, &stranger) && !wants(&tag, &parent));
+    assert!(!wants(&other, &child), "named under another name only");
+    ledger.append(keep(&tag, &child)).await.unwrap();
+    assert!(!wants(&tag, &child));
+    assert!(ledger.manifest(&tag.name, &child.digest()).unwrap().is_some());
+    assert!(!wants(&tag, &child));
 }
 
 #[tokio::test]

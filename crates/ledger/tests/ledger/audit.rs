@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ledger::Ledger;
-use oci::TagName;
+use oci::{Name, TagName};
 use taglog::{Leaf, Replay, TagKey};
 use tlog::{
     EntriesId, Frontier, Hash, SignedCheckpoint, TILE_WIDTH, decode_entries, leaf_hash, node_hash,
@@ -71,6 +71,7 @@ impl Auditor {
 
         let leaves: Vec<Leaf> = bundles.iter().map(|leaf| Leaf::parse(leaf).unwrap()).collect();
         check_proofs(ledger, &leaves);
+        check_repositories(ledger, &leaves);
         Audited { size: checkpoint.size, leaves }
     }
 }
@@ -135,5 +136,25 @@ fn check_proofs(ledger: &Ledger, leaves: &[Leaf]) {
         let history = ledger.history(record.key()).unwrap();
         let expected: Vec<&Leaf> = leaves.iter().filter(|leaf| key_of(leaf) == Some(*record.key())).collect();
         assert_eq!(history.iter().map(|entry| &entry.leaf).collect::<Vec<_>>(), expected, "{tag}");
+    }
+}
+
+/// Every repository is proved with its newest leaves and no others, and one that is not there with none.
+fn check_repositories(ledger: &Ledger, leaves: &[Leaf]) {
+    let stranger = Name::parse_canonical("ghcr.io/never/recorded").unwrap();
+    let mut newest: BTreeMap<Name, BTreeMap<TagKey, u64>> = BTreeMap::from([(stranger, BTreeMap::new())]);
+    for (index, leaf) in (0..).zip(leaves) {
+        if let Some((name, tag, _)) = leaf.current() {
+            newest.entry(name.clone()).or_default().insert(TagKey::of(name, tag), index);
+        }
+    }
+    for (name, tags) in newest {
+        let proof = ledger.repository_proof(&name).unwrap();
+        let proved = taglog::verify_prefix(&proof, &name, ledger.verifier_key()).unwrap().current;
+        let expected: Vec<(u64, Leaf)> = tags
+            .into_values()
+            .map(|index| (index, leaves[usize::try_from(index).unwrap()].clone()))
+            .collect();
+        assert_eq!(proved, expected, "{name}");
     }
 }

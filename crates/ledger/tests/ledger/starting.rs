@@ -114,6 +114,40 @@ fn an_interrupted_creation_can_be_repeated() {
 }
 
 #[test]
+fn a_creation_interrupted_before_its_last_step_is_nothing_of_a_log() {
+    for (key, guard) in [("gone", "whole"), ("gone", "blank"), ("blank", "whole"), ("whole", "whole")] {
+        let case = format!("key {key}, guard {guard}");
+        let place = Place::new();
+        let data = place.data();
+        fs::rename(data.join("ledger.db"), data.join("ledger.db.unfinished")).unwrap();
+        for (file, state) in [("log.key", key), ("guard", guard)] {
+            match state {
+                "gone" => fs::remove_file(data.join(file)).unwrap(),
+                "blank" => fs::write(data.join(file), b"").unwrap(),
+                _ => {}
+            }
+        }
+        assert!(matches!(Ledger::open(place.options()), Err(OpenError::NoLog { .. })), "{case}");
+        assert!(presence(&place.options()).is_none(), "{case}");
+        Ledger::init(&place.options()).unwrap();
+        Auditor::default().audit(&place.open());
+    }
+}
+
+#[test]
+fn an_unfinished_database_beside_the_key_or_guard_of_a_log_excuses_nothing() {
+    let (place, other) = (Place::new(), Place::new());
+    fs::rename(other.data().join("ledger.db"), place.data().join("ledger.db.unfinished")).unwrap();
+    fs::remove_file(place.data().join("ledger.db")).unwrap();
+    assert!(matches!(Ledger::open(place.options()), Err(OpenError::DatabaseMissing { .. })));
+    for file in ["guard", "log.key"] {
+        assert!(matches!(Ledger::init(&place.options()), Err(CreateError::Exists { .. })), "without {file}");
+        fs::remove_file(place.data().join(file)).unwrap();
+    }
+    Ledger::init(&place.options()).unwrap();
+}
+
+#[test]
 fn an_unmounted_volume_is_no_new_log() {
     let place = Place::new();
     let elsewhere = place.directory.path().join("keys");
@@ -231,6 +265,7 @@ async fn a_database_rolled_back_to_an_older_copy_is_read_only_and_proves_nothing
         assert!(is_read_only(&ledger).await);
         assert!(ledger.lookup(&key(&numbered(3))).unwrap().is_some());
         assert!(matches!(ledger.tag_proof(&numbered(15)), Err(Error::ReadOnly(_))), "absence would be a lie");
+        assert!(matches!(ledger.repository_proof(&numbered(15).name), Err(Error::ReadOnly(_))));
     }
     let report = fsck(&place.options(), |_| ()).unwrap();
     assert!(matches!(report.findings[..], [Finding::Guard(_)]), "{:?}", report.findings);
@@ -321,6 +356,7 @@ async fn an_edited_leaf_under_a_full_tile_is_found_when_it_is_read() {
     let tag = numbered(0);
     assert!(matches!(ledger.lookup(&key(&tag)), Err(Error::Corrupt { .. })));
     assert!(matches!(ledger.tag_proof(&tag), Err(Error::Corrupt { .. })));
+    assert!(matches!(ledger.repository_proof(&tag.name), Err(Error::Corrupt { .. })));
     assert!(matches!(ledger.history(&key(&tag)), Err(Error::Corrupt { .. })));
     assert!(matches!(ledger.entries(EntriesId { index: 0, width: 256 }), Err(Error::Corrupt { .. })));
     // The other tags are not drawn into it.

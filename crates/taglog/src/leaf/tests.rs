@@ -116,10 +116,10 @@ proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes: Vec<u8>, text in "(log|tag|seen|moved|index|close) [ -~\n]{0,80}") {
         let _any_answer = Leaf::parse(&bytes);
-        if let Ok(leaf) = Leaf::parse(text.as_bytes()) {
-            if !matches!(leaf, Leaf::Unknown { .. }) {
-                prop_assert_eq!(leaf.to_string(), text);
-            }
+        if let Ok(leaf) = Leaf::parse(text.as_bytes())
+            && !matches!(leaf, Leaf::Unknown { .. })
+        {
+            prop_assert_eq!(leaf.to_string(), text);
         }
     }
 }

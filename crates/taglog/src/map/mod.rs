@@ -5,11 +5,13 @@
 //! once for each node. Knows keys and values, not what they mean.
 
 mod node;
+mod prefix;
 mod proof;
 
 use tlog::Hash;
 
 use self::node::{Child, Inner, first_difference};
+pub use self::prefix::{PrefixProof, TooManyTags, root_from_prefix_proof};
 pub use self::proof::{MapProof, root_from_proof};
 use crate::TagKey;
 

@@ -36,10 +36,7 @@ impl MapProof {
             write_uvarint(&mut bytes, VALUE_BYTES);
             bytes.extend_from_slice(&value.to_bytes());
         }
-        for (bit, hash) in siblings {
-            write_uvarint(&mut bytes, usize::from(*bit));
-            bytes.extend_from_slice(hash.as_bytes());
-        }
+        write_path(&mut bytes, siblings);
         Self { value: present.then_some(value), bytes }
     }
 
@@ -54,6 +51,14 @@ impl MapProof {
     }
 }
 
+/// `siblings` from the subtree to the root, as a path.
+pub(super) fn write_path(bytes: &mut Vec<u8>, siblings: &[(u16, Hash)]) {
+    for (bit, hash) in siblings {
+        write_uvarint(bytes, usize::from(*bit));
+        bytes.extend_from_slice(hash.as_bytes());
+    }
+}
+
 /// The root of the map in which `key` has `value` (`None`: is absent), by the proof's `bytes`.
 ///
 /// Keys have 64 bytes in our map; the format itself does not care.
@@ -63,7 +68,7 @@ impl MapProof {
 /// [`ProofError::Map`] for bytes that are no such proof.
 pub fn root_from_proof(key: &[u8], value: Option<&[u8]>, bytes: &[u8]) -> Result<Hash, ProofError> {
     let wrong = ProofError::Map;
-    let (at, value, mut path) = match value {
+    let (at, value, path) = match value {
         Some(value) => (key, value, bytes),
         None if bytes.is_empty() => return Ok(Hash::EMPTY),
         None => {
@@ -75,8 +80,25 @@ pub fn root_from_proof(key: &[u8], value: Option<&[u8]>, bytes: &[u8]) -> Result
             (at, value, path)
         }
     };
-    let mut hash = leaf_hash(at, value);
-    let mut last = KEY_BITS;
+    climb(leaf_hash(at, value), at, key, KEY_BITS, path)
+}
+
+/// The key of the leaf that a proof of absence names instead; empty for a proof from an empty map.
+pub(super) fn alternative(bytes: &[u8]) -> &[u8] {
+    field(bytes, KEY_BYTES).map_or(&[], |(key, _)| key)
+}
+
+/// The root above the subtree `hash` of `at`: `path` is its way up, every bit below `limit`, and `key` would stand in
+/// the same subtree.
+pub(super) fn climb(
+    mut hash: Hash,
+    at: &[u8],
+    key: &[u8],
+    limit: u16,
+    mut path: &[u8],
+) -> Result<Hash, ProofError> {
+    let wrong = ProofError::Map;
+    let mut last = limit;
     while !path.is_empty() {
         let (bit, rest) = uvarint(path)?;
         let bit = u16::try_from(bit).ok().filter(|bit| *bit < last).ok_or(wrong("bits do not decrease"))?;

@@ -1,17 +1,15 @@
-//! Tag proofs: a C2SP tlog-proof of a checkpoint's last leaf, which is an `index` leaf, with the
-//! tag's leaf and its place in the map as `extra`.
+//! Tag proofs: the tag's leaf and its place in the map.
 //!
 //! A proof shows what the map says of a tag at one size. That the tag never had another value is
 //! what auditors replay.
 
 use oci::TagName;
-use tlog::{Hash, SignedCheckpoint, TlogProof, VerifierKey, base64, leaf_hash, root_from_inclusion};
+use tlog::{Hash, SignedCheckpoint, VerifierKey, base64, leaf_hash};
 
+use super::{check_index, count, open, wrap};
 use crate::{Leaf, MapProof, MapValue, ProofError, TagKey, root_from_proof};
 
 const HEADER: &str = "tlogistry/tag-proof/v1";
-/// Digits of a count that fits `i64`.
-const COUNT_DIGITS: usize = 18;
 
 /// What a proof is put together from; all of one published checkpoint.
 #[derive(Clone, Copy, Debug)]
@@ -52,18 +50,7 @@ pub fn assemble(parts: &ProofParts<'_>) -> String {
     map.extend_from_slice(parts.map.bytes());
     let leaf = parts.leaf.map_or_else(|| "-".to_owned(), base64::encode);
     let extra = format!("{HEADER}\n{}\n{leaf}\n{}\n", parts.count, base64::encode(map));
-    let mut text = format!(
-        "c2sp.org/tlog-proof@v1\nextra {}\nindex {}\n",
-        base64::encode(extra),
-        parts.size.saturating_sub(1)
-    );
-    for hash in parts.inclusion {
-        text.push_str(&hash.to_string());
-        text.push('\n');
-    }
-    text.push('\n');
-    text.push_str(parts.checkpoint);
-    text
+    wrap(extra, parts.size, parts.inclusion, parts.checkpoint)
 }
 
 /// Checks a proof of `tag` against the log's key.
@@ -72,11 +59,7 @@ pub fn assemble(parts: &ProofParts<'_>) -> String {
 ///
 /// [`ProofError`] for anything that is not as it should be; nothing is proved then.
 pub fn verify(text: &str, tag: &TagName, log: &VerifierKey) -> Result<Verified, ProofError> {
-    let proof: TlogProof = text.parse()?;
-    let checkpoint = proof.checkpoint.verify(log)?.clone();
-    if checkpoint.size < 2 || proof.index != checkpoint.size - 1 {
-        return Err(ProofError::NotLast { index: proof.index, size: checkpoint.size });
-    }
+    let (proof, checkpoint) = open(text, log)?;
     let extra = Extra::parse(proof.extra.as_deref().ok_or(ProofError::Extra("it is missing"))?)?;
     let key = TagKey::of(&tag.name, &tag.tag);
     let (map_root, current) = match &extra.leaf {
@@ -89,12 +72,7 @@ pub fn verify(text: &str, tag: &TagName, log: &VerifierKey) -> Result<Verified, 
             (root, Some((index, leaf)))
         }
     };
-    let index_leaf = Leaf::Index { index: proof.index, count: extra.count, root: map_root };
-    let hash = leaf_hash(&index_leaf.to_bytes());
-    let root = root_from_inclusion(proof.index, checkpoint.size, hash, &proof.hashes)?;
-    if root != checkpoint.root {
-        return Err(tlog::Error::RootMismatch { computed: root, expected: checkpoint.root }.into());
-    }
+    check_index(&proof, &checkpoint, extra.count, map_root)?;
     Ok(Verified { checkpoint: proof.checkpoint, count: extra.count, current })
 }
 
@@ -127,12 +105,7 @@ impl Extra {
         let [HEADER, count, leaf, map, ""] = lines.as_slice() else {
             return Err(ProofError::Extra("not the four lines of a tag proof"));
         };
-        let count = tlog::decimal(count).filter(|_| count.len() <= COUNT_DIGITS);
         let leaf = if *leaf == "-" { None } else { Some(base64::decode_strict(leaf)?) };
-        Ok(Self {
-            count: count.ok_or(ProofError::Extra("the count is not a number in its one spelling"))?,
-            leaf,
-            map: base64::decode_strict(map)?,
-        })
+        Ok(Self { count: self::count(count)?, leaf, map: base64::decode_strict(map)? })
     }
 }
