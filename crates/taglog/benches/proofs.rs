@@ -6,7 +6,10 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use oci::{ManifestType, Name, Sha256Digest, Tag, TagName};
 use taglog::{Leaf, MapValue, ProofParts, Record, Replay, SupersedeRule, TagKey, TagMap, assemble, verify};
-use tlog::{Checkpoint, Frontier, KeyAlgorithm, SigningKey, inclusion_proof_of_next, leaf_hash};
+use tlog::{
+    Checkpoint, Frontier, KeyAlgorithm, SigningKey, cosign, inclusion_proof_of_next, leaf_hash,
+    verify_cosignature,
+};
 
 fn leaf(number: u64) -> Leaf {
     Leaf::Tag(Record {
@@ -59,7 +62,16 @@ fn proofs(criterion: &mut Criterion) {
     frontier.push(leaf_hash(last));
     let size = frontier.size();
     let checkpoint = Checkpoint { origin: key.name().to_owned(), size, root: frontier.root() };
-    let checkpoint = checkpoint.sign(&key).unwrap().to_string();
+    let mut checkpoint = checkpoint.sign(&key).unwrap().into_note();
+    let witnesses = [2_u8, 3, 4].map(|number| {
+        let name = format!("witness{number}.example/cosigner");
+        SigningKey::from_seed(&name, KeyAlgorithm::CosignatureV1, &[number; 32]).unwrap()
+    });
+    for witness in &witnesses {
+        let line = cosign(&checkpoint, witness, 1_700_000_000).unwrap();
+        checkpoint.push(line);
+    }
+    let checkpoint = checkpoint.to_string();
     let subject = leaf(500_000);
     let (name, tag, _) = subject.current().unwrap();
     let subject = TagName { name: name.clone(), tag: tag.clone() };
@@ -79,12 +91,18 @@ fn proofs(criterion: &mut Criterion) {
     };
     map.root();
     let proof = make();
-    println!("proof of one of 1,000,000 tags: {} bytes without cosignatures", proof.len());
+    println!("proof of one of 1,000,000 tags with 3 cosignatures: {} bytes", proof.len());
     criterion
         .bench_function("make a proof among 1,000,000 tags", |bencher| bencher.iter(|| black_box(make())));
     let verifier = key.verifier();
+    let cosigners = witnesses.map(|witness| witness.verifier());
     criterion.bench_function("check a proof among 1,000,000 tags", |bencher| {
-        bencher.iter(|| verify(black_box(&proof), &subject, &verifier).unwrap());
+        bencher.iter(|| {
+            let proved = verify(black_box(&proof), &subject, &verifier).unwrap();
+            cosigners
+                .each_ref()
+                .map(|cosigner| verify_cosignature(proved.checkpoint.note(), cosigner).unwrap())
+        });
     });
 }
 

@@ -1,0 +1,3 @@
+module tlogistry/bench
+
+go 1.24
