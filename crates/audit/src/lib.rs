@@ -1,1 +1,20 @@
-//! Reading a log as a stranger: replaying it, client state, evidence, monitoring.
+//! Reading a log as a stranger: verifying one tag, replaying all of history, remembering what was seen,
+//! writing down faults so that anybody can check them, cosigning, monitoring.
+//!
+//! Believes nothing that it did not hash or whose signature it did not check. Knows nothing of the
+//! running ledger; time is passed in as Unix seconds.
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod error;
+pub mod evidence;
+mod source;
+mod state;
+mod tree;
+
+pub use self::cache::Cache;
+pub use self::error::{Answer, Error};
+pub use self::source::{Http, Source};
+pub use self::state::LogState;
+pub use self::tree::{Bundle, Tree};
