@@ -7,14 +7,22 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+pub mod cosign;
 mod error;
 pub mod evidence;
+mod memory;
 mod source;
 mod state;
+mod time;
 mod tree;
+mod trust;
+pub mod verify;
 
 pub use self::cache::Cache;
 pub use self::error::{Answer, Error};
+pub use self::memory::Memory;
 pub use self::source::{Http, Source};
 pub use self::state::LogState;
 pub use self::tree::{Bundle, Tree};
+pub use self::trust::{AUDITORS, Cosigned, Cosigner, Trust};
+pub use self::verify::verify;

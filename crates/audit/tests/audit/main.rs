@@ -4,3 +4,4 @@
 
 mod reading;
 mod simulator;
+mod verifying;
