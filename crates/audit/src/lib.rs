@@ -10,6 +10,7 @@ mod cache;
 pub mod cosign;
 mod error;
 pub mod evidence;
+pub mod history;
 mod memory;
 mod source;
 mod state;
@@ -20,6 +21,7 @@ pub mod verify;
 
 pub use self::cache::Cache;
 pub use self::error::{Answer, Error};
+pub use self::history::audit;
 pub use self::memory::Memory;
 pub use self::source::{Http, Source};
 pub use self::state::LogState;

@@ -52,6 +52,7 @@ pub struct Finding {
 /// What a fault is made of.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Fault {
     /// Two signed trees, neither of which begins with the other.
     Fork {

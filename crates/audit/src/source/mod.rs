@@ -42,12 +42,14 @@ pub struct Source {
 }
 
 impl Source {
-    /// The log at a URL (`https://tlog.example/log`) or in a directory (an export).
+    /// The log at a URL (`https://tlog.example/log`) or in a directory (an export); its checkpoint may
+    /// be named instead.
     ///
     /// # Errors
     ///
     /// [`Error::Place`], [`Error::Setup`].
     pub fn open(place: &str, http: &Http) -> Result<Self, Error> {
+        let place = place.strip_suffix("/checkpoint").unwrap_or(place);
         if place.contains("://") {
             return Ok(Self::of(HttpFiles::new(place, http)?));
         }

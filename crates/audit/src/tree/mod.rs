@@ -185,8 +185,16 @@ impl Tree {
     ///
     /// As [`Tree::root_at`].
     pub async fn inclusion(&mut self, index: u64) -> Result<Vec<Hash>, Error> {
-        let own = self.checkpoint().size;
-        self.prove(|read| prove_inclusion(index, own, &mut |node| read(node))).await
+        self.inclusion_at(index, self.checkpoint().size).await
+    }
+
+    /// The proof that the leaf at `index` is in the tree of the first `size` leaves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::root_at`].
+    pub async fn inclusion_at(&mut self, index: u64, size: u64) -> Result<Vec<Hash>, Error> {
+        self.prove(|read| prove_inclusion(index, size, &mut |node| read(node))).await
     }
 
     /// Makes a proof: once to learn which hashes it takes, once with them.

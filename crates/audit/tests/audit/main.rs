@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+mod auditing;
+mod malice;
 mod reading;
 mod simulator;
 mod verifying;

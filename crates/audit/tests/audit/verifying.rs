@@ -371,7 +371,7 @@ async fn a_saved_proof_is_compared_as_far_as_that_goes() {
 fn successor(previous: &Log, size: u64, root: Hash) -> Log {
     let previous = Some(Previous { origin: previous.key().name().to_owned(), size, root });
     let rules = Leaf::Log { supersede: SupersedeRule::Never, previous };
-    let mut log = Log::begin("tlog.example/log2", 2, rules);
+    let mut log = Log::begin("tlog.example/log2", 2, &rules);
     log.grow(0..3);
     log
 }

@@ -33,10 +33,10 @@ pub(crate) struct Log {
 impl Log {
     /// Size 2: the rules and the index of nothing.
     pub(crate) fn new(supersede: SupersedeRule) -> Self {
-        Self::begin(ORIGIN, 1, Leaf::Log { supersede, previous: None })
+        Self::begin(ORIGIN, 1, &Leaf::Log { supersede, previous: None })
     }
 
-    pub(crate) fn begin(origin: &str, seed: u8, rules: Leaf) -> Self {
+    pub(crate) fn begin(origin: &str, seed: u8, rules: &Leaf) -> Self {
         let key = SigningKey::from_seed(origin, KeyAlgorithm::Ed25519, &[seed; 32]).unwrap();
         let mut log = Self { key, leaves: Vec::new(), map: TagMap::new(), cosigners: Vec::new() };
         log.push(rules.to_string());
@@ -93,10 +93,6 @@ impl Log {
 
     pub(crate) fn key(&self) -> VerifierKey {
         self.key.verifier()
-    }
-
-    pub(crate) fn signing_key(&self) -> &SigningKey {
-        &self.key
     }
 
     pub(crate) fn hashes(&self) -> Vec<Hash> {
