@@ -156,6 +156,15 @@ pub enum Error {
         /// As asked for.
         digest: String,
     },
+    /// A key that cannot cosign.
+    #[error("the key `{name}` cannot cosign; make one for this auditor alone, of type `cosignature/v1`")]
+    Cosigner {
+        /// The key's name.
+        name: String,
+        /// What is wrong.
+        #[source]
+        source: tlog::Error,
+    },
     /// A policy or key that cannot be used.
     #[error("the policy cannot be used")]
     Policy {
@@ -221,6 +230,7 @@ impl Error {
             | Self::Missing { .. }
             | Self::Memory { .. }
             | Self::Policy { .. }
+            | Self::Cosigner { .. }
             | Self::NoKey
             | Self::NoTag { .. }
             | Self::OtherAlgorithm { .. }

@@ -12,6 +12,7 @@ mod error;
 pub mod evidence;
 pub mod history;
 mod memory;
+mod post;
 mod source;
 mod state;
 mod time;

@@ -47,23 +47,18 @@ impl Default for Http {
 }
 
 impl Http {
-    /// A client of these settings; through the proxy of the environment, unless `url` is on this
-    /// very machine.
-    pub(crate) fn client(&self, url: &Url) -> Result<reqwest::Client, Error> {
+    /// A client of these settings that follows no redirect; through the proxy of the environment,
+    /// unless `url` is on this very machine.
+    pub(crate) fn builder(&self, url: &Url) -> reqwest::ClientBuilder {
         // One provider for the process; a second installation says only that there is one.
         let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
-            .redirect(Policy::custom(
-                |attempt| {
-                    if stays(&attempt) { attempt.follow() } else { attempt.stop() }
-                },
-            ))
+            .redirect(Policy::none())
             .referer(false)
             .connect_timeout(self.connect_timeout)
             .timeout(self.total_timeout);
-        let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
-        builder.build().map_err(|error| Error::Setup { why: deepest(&error) })
+        if is_loopback(url) { builder.no_proxy() } else { builder }
     }
 }
 
@@ -79,7 +74,10 @@ pub(super) struct HttpFiles {
 impl HttpFiles {
     pub(super) fn new(place: &str, settings: &Http) -> Result<Self, Error> {
         let base = parse_base(place)?;
-        Ok(Self { client: settings.client(&base)?, base, settings: settings.clone() })
+        let follow =
+            Policy::custom(|attempt| if stays(&attempt) { attempt.follow() } else { attempt.stop() });
+        let client = settings.builder(&base).redirect(follow).build().map_err(|error| setup(&error))?;
+        Ok(Self { client, base, settings: settings.clone() })
     }
 
     fn url(&self, path: &str) -> Result<Url, Error> {
@@ -88,22 +86,23 @@ impl HttpFiles {
     }
 
     async fn once(&self, url: &Url, limit: usize) -> Result<Option<Bytes>, Error> {
+        let place = url.as_str();
         let sent = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity").send().await;
-        let response = sent.map_err(|error| unreachable(url, &error))?;
+        let response = sent.map_err(|error| unreachable(place, &error))?;
         match response.status().as_u16() {
             200 => {}
             404 | 410 => return Ok(None),
-            300..=399 => return Err(Error::Redirect { url: url.to_string() }),
+            300..=399 => return Err(Error::Redirect { url: place.to_owned() }),
             status => {
-                let message = read_bounded(response, url, MAX_MESSAGE).await.unwrap_or_default();
-                return Err(Error::Status { url: url.to_string(), status, message: first_line(&message) });
+                let message = read_bounded(response, place, MAX_MESSAGE).await.unwrap_or_default();
+                return Err(Error::Status { url: place.to_owned(), status, message: first_line(&message) });
             }
         }
         if response.headers().get(CONTENT_ENCODING).is_some_and(|value| value != "identity") {
             let why = "it is compressed, though we asked for it as it is".to_owned();
-            return Err(Error::Unreachable { url: url.to_string(), why });
+            return Err(Error::Unreachable { url: place.to_owned(), why });
         }
-        read_bounded(response, url, limit).await.map(Some)
+        read_bounded(response, place, limit).await.map(Some)
     }
 }
 
@@ -131,13 +130,17 @@ impl Files for HttpFiles {
     }
 }
 
+/// A URL that can be asked.
+pub(crate) fn parse_url(place: &str) -> Result<Url, Error> {
+    let url = Url::parse(place).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| Error::Place { place: place.to_owned() })
+}
+
 /// A prefix that files can be read below.
-pub(crate) fn parse_base(place: &str) -> Result<Url, Error> {
-    let wrong = || Error::Place { place: place.to_owned() };
-    let mut url = Url::parse(place).map_err(|_why| wrong())?;
-    let plain = url.query().is_none() && url.fragment().is_none();
-    if !matches!(url.scheme(), "http" | "https") || !plain {
-        return Err(wrong());
+fn parse_base(place: &str) -> Result<Url, Error> {
+    let mut url = parse_url(place)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::Place { place: place.to_owned() });
     }
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
@@ -148,23 +151,27 @@ pub(crate) fn parse_base(place: &str) -> Result<Url, Error> {
 /// A whole body of at most `limit` bytes.
 pub(crate) async fn read_bounded(
     mut response: reqwest::Response,
-    url: &Url,
+    place: &str,
     limit: usize,
 ) -> Result<Bytes, Error> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(place, &error))? {
         if body.len() + chunk.len() > limit {
-            return Err(Error::TooLarge { place: url.to_string(), limit });
+            return Err(Error::TooLarge { place: place.to_owned(), limit });
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
+pub(crate) fn setup(error: &reqwest::Error) -> Error {
+    Error::Setup { why: deepest(error) }
+}
+
 /// What the HTTP client says, in short.
-pub(crate) fn unreachable(url: &Url, error: &reqwest::Error) -> Error {
+pub(crate) fn unreachable(place: &str, error: &reqwest::Error) -> Error {
     let why = if error.is_timeout() { "no answer in time".to_owned() } else { deepest(error) };
-    Error::Unreachable { url: url.to_string(), why }
+    Error::Unreachable { url: place.to_owned(), why }
 }
 
 /// The first line of a refusal, without what a terminal would act upon.
@@ -181,7 +188,8 @@ fn deepest(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn is_passing(error: &Error) -> bool {
+/// Whether asking again may help.
+pub(crate) fn is_passing(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } => true,
         Error::Status { status, .. } => matches!(status, 429 | 500..=599),

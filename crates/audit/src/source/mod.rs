@@ -17,6 +17,7 @@ use tlog::{EntriesId, MAX_ENTRY, SignedCheckpoint, TILE_WIDTH, TileId};
 use self::directory::DirectoryFiles;
 pub use self::http::Http;
 use self::http::HttpFiles;
+pub(crate) use self::http::{first_line, is_passing, parse_url, read_bounded, setup, unreachable};
 use crate::Error;
 
 /// Bytes of a note, at most.

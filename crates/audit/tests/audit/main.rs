@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod auditing;
+mod bits;
+mod cosigning;
 mod malice;
 mod reading;
 mod simulator;

@@ -4,6 +4,7 @@
 
 mod leaves;
 mod place;
+mod receiver;
 mod tree;
 
 use oci::TagName;
@@ -12,6 +13,7 @@ use tlog::{Checkpoint, Hash, KeyAlgorithm, SigningKey, VerifierKey, cosign, leaf
 
 pub(crate) use self::leaves::{close, digest, moved, name, seen, supersede, tag, tag_of, thaw};
 pub(crate) use self::place::{Directory, Web, impatient};
+pub(crate) use self::receiver::Receiver;
 use self::tree::Forest;
 
 /// Unix seconds of the first leaf with a time.
