@@ -1,0 +1,220 @@
+//! Replaying all of a log's history: every leaf, every tile, the rules U, I, L, T and G, and every
+//! checkpoint that anybody shows.
+//!
+//! An interrupted audit is taken up again from our own copy of the log's full bundles ([`Cache`]) and
+//! replayed from leaf 0. The alternative, to keep the replayed state (every tag with its digest, the
+//! moves, the map), would be a second format that is as large as the log and that nothing can be
+//! checked against; a replay takes a few seconds for a million leaves, and the copy is authenticated
+//! like anything else.
+
+mod compare;
+mod explain;
+
+use std::path::PathBuf;
+
+use futures_util::{StreamExt as _, stream};
+use serde::Serialize;
+use taglog::Replay;
+use tlog::{SignedCheckpoint, VerifierKey};
+
+pub use self::compare::{Compared, Comparison};
+use crate::Error;
+use crate::cache::Cache;
+use crate::memory::{Memory, refuse_at_sight, remember, require_continuation};
+use crate::source::Source;
+use crate::state::LogState;
+use crate::tree::Tree;
+use crate::trust::Trust;
+
+/// Bundles fetched ahead, unless the settings say otherwise.
+pub const AHEAD: usize = 16;
+
+/// What is to be audited.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The log.
+    pub log: Source,
+    /// The keys that the log may sign with. Cosignatures are not asked for: an auditor is who gives
+    /// them.
+    pub trust: Trust,
+    /// The directory of our memory.
+    pub state: PathBuf,
+    /// The directory of our copy of the log; nothing: each audit fetches everything.
+    pub copy: Option<PathBuf>,
+    /// Where others keep checkpoints of the same log: auditors, witnesses, mirrors.
+    pub compare: Vec<Source>,
+    /// Bundles fetched ahead, at least 1.
+    pub ahead: usize,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// How far an audit is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Progress {
+    /// Leaves replayed.
+    pub done: u64,
+    /// Leaves in all.
+    pub total: u64,
+}
+
+/// A tree of which all of history was audited. Only an audit makes one, and only one of these can be
+/// cosigned.
+#[derive(Clone, Debug)]
+pub struct Audited {
+    checkpoint: SignedCheckpoint,
+    log: VerifierKey,
+    report: Report,
+}
+
+/// What an audit found: no fault.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Report {
+    /// The log's name.
+    pub log: String,
+    /// The log's key.
+    pub key: String,
+    /// Leaves, all of them replayed.
+    pub size: u64,
+    /// Root of the tree.
+    pub root: String,
+    /// Tags in the map.
+    pub tags: u64,
+    /// How the checkpoint stands to what was seen before.
+    pub memory: Memory,
+    /// Size up to which history had been audited before.
+    pub audited_before: Option<u64>,
+    /// What others show.
+    pub compared: Vec<Comparison>,
+}
+
+impl Audited {
+    /// The checkpoint as the log signed it.
+    pub fn checkpoint(&self) -> &SignedCheckpoint {
+        &self.checkpoint
+    }
+
+    /// The log's key.
+    pub fn log(&self) -> &VerifierKey {
+        &self.log
+    }
+
+    /// What was found.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// Audits all of a log's history. `progress` is called after each bundle.
+///
+/// Memory is written when everything is done, and only then.
+///
+/// # Errors
+///
+/// [`Error`]; [`Error::Caught`] where the log is at fault, with the evidence in the state directory.
+pub async fn audit(settings: &Settings, progress: impl FnMut(Progress)) -> Result<Audited, Error> {
+    // Others and memory first: what they show now, the log has to show a moment later.
+    let mut others = Vec::new();
+    for source in &settings.compare {
+        others.push(compare::fetch(source, &settings.trust).await);
+    }
+    let mut states = Vec::new();
+    for key in settings.trust.logs() {
+        let state = LogState::open(&settings.state, key)?;
+        let latest = state.latest()?;
+        states.push((state, latest));
+    }
+    let signed = settings.log.checkpoint().await?;
+    let signers = settings.trust.signers(&signed, &settings.log.place("checkpoint"))?;
+    // A log that changes its key signs with both, and is remembered under both.
+    states.retain(|(state, _)| signers.contains(&state.log()));
+    let (state, _) = states.first().ok_or(Error::NoKey)?;
+    let work = Work { settings, states: &states, log: state.log(), signed: &signed };
+    let audited = work.audit(others, progress).await;
+    let report = audited.map_err(|error| state.written(error, settings.now))?;
+    Ok(Audited { log: state.log().clone(), checkpoint: signed, report })
+}
+
+/// One audit under way.
+#[derive(Clone, Copy, Debug)]
+struct Work<'a> {
+    settings: &'a Settings,
+    /// The memories of the keys that signed, with what was remembered at the beginning.
+    states: &'a [(LogState, Option<SignedCheckpoint>)],
+    log: &'a VerifierKey,
+    signed: &'a SignedCheckpoint,
+}
+
+impl Work<'_> {
+    async fn audit(
+        &self,
+        others: Vec<compare::Shown>,
+        progress: impl FnMut(Progress),
+    ) -> Result<Report, Error> {
+        let source = &self.settings.log;
+        let mut known = Vec::new();
+        for (state, latest) in self.states {
+            if let Some(latest) = latest {
+                refuse_at_sight(source, latest, self.signed).await?;
+            }
+            known.extend(latest.clone());
+            known.extend(state.audited()?);
+        }
+        let cache = self.settings.copy.as_ref().map(Cache::new);
+        let mut tree = Tree::open(source, cache.as_ref(), self.signed).await?;
+        // Forks before the long work: they are found by a few tiles.
+        for known in &known {
+            require_continuation(&mut tree, known).await?;
+        }
+        let compared = compare::all(&mut tree, others, self.log, &mut known).await?;
+        let replay = self.replay(&mut tree, progress).await?;
+        known.push(self.signed.clone());
+        for published in &known {
+            if let Err(broken) = replay.published(published.checkpoint().size) {
+                return Err(explain::unfinished(&mut tree, published, &broken).await?.into());
+            }
+        }
+        let (memory, audited_before) = self.remember(&mut tree).await?;
+        let checkpoint = self.signed.checkpoint();
+        Ok(Report {
+            log: checkpoint.origin.clone(),
+            key: self.log.to_string(),
+            size: checkpoint.size,
+            root: checkpoint.root.to_string(),
+            tags: replay.map().len(),
+            memory,
+            audited_before,
+            compared,
+        })
+    }
+
+    async fn replay(&self, tree: &mut Tree, mut progress: impl FnMut(Progress)) -> Result<Replay, Error> {
+        let total = tree.checkpoint().size;
+        let fetcher = tree.fetcher();
+        let mut fetched = stream::iter(0..tree.bundles())
+            .map(|index| fetcher.fetch(index))
+            .buffered(self.settings.ahead.max(1));
+        let mut replay = Replay::new(self.settings.now);
+        while let Some(fetched) = fetched.next().await {
+            let bundle = tree.authenticate(fetched?).await?;
+            if let Err(broken) = bundle.leaves().try_for_each(|(_, leaf)| replay.leaf(leaf)) {
+                return Err(explain::broken(tree, self.log, &broken, self.settings.now).await?.into());
+            }
+            progress(Progress { done: replay.size(), total });
+            // Replaying does not wait for anything; others on this thread should not wait for it.
+            tokio::task::yield_now().await;
+        }
+        Ok(replay)
+    }
+
+    /// Under each key; what is reported is that of the first.
+    async fn remember(&self, tree: &mut Tree) -> Result<(Memory, Option<u64>), Error> {
+        let mut reported = (Memory::First, None);
+        for (state, latest) in self.states.iter().rev() {
+            let audited = state.audited()?.map(|audited| audited.checkpoint().size);
+            reported = (remember(state, latest.as_ref(), tree).await?, audited);
+            state.advance_audited(self.signed)?;
+        }
+        Ok(reported)
+    }
+}

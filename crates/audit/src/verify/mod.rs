@@ -1,0 +1,183 @@
+//! Checking one tag: what a log's map says of it at one size, whether the client may rely on that,
+//! and whether it goes with what the client saw before.
+//!
+//! That the tag never had another value in all of history is what auditors state; without enough of
+//! them the report says so.
+
+mod memory;
+mod report;
+mod succession;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oci::{Digest, Reference, Selector, Sha256Digest, TagName};
+use taglog::Leaf;
+use tlog::{SignedCheckpoint, TlogProof, VerifierKey};
+
+use self::memory::Remembered;
+pub use self::report::{Freshness, History, Outcome, Refusal, Report, Standing};
+pub use self::succession::Succession;
+use crate::Error;
+use crate::source::{MAX_NOTE, Source};
+use crate::trust::{Cosigned, Trust};
+
+/// Bytes of a proof, at most: a note, and a leaf and a path through the map in base64 of base64.
+const MAX_PROOF: usize = 4 * MAX_NOTE;
+
+/// What is to be verified, and what counts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The tag, perhaps with the digest that it should have.
+    pub reference: Reference,
+    /// Where the proof is from.
+    pub proof: Proof,
+    /// Whom to believe.
+    pub trust: Trust,
+    /// How old the newest sufficient cosignature may be.
+    pub max_age: Option<Duration>,
+    /// Whether a tag that the operator re-pinned or thawed is acceptable.
+    pub allow_superseded: bool,
+    /// The directory of the client's memory; nothing: no memory, so that the log may show everybody
+    /// another history.
+    pub state: Option<PathBuf>,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// Where a proof is from.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// A server's prefix: the proof is at `proof/<reference>` below it, the log at `log`.
+    Server(Source),
+    /// A saved one.
+    Saved {
+        /// The proof.
+        text: String,
+        /// The log, to compare the proof with the client's memory; nothing: offline.
+        log: Option<Source>,
+    },
+}
+
+/// Verifies a tag. The report tells whether the answer is yes.
+///
+/// # Errors
+///
+/// [`Error`]; nothing is known of the tag then. [`Error::Caught`] where the log is at fault, with
+/// the evidence in the state directory.
+pub async fn verify(settings: &Settings) -> Result<Report, Error> {
+    let tag = tag_of(&settings.reference)?;
+    let expected = digest_of(&settings.reference)?;
+    // Before anything is fetched: what others see in the meantime is no step back of ours.
+    let remembered = Remembered::load(settings)?;
+    let (text, place, log) = fetch(&settings.proof, &tag).await?;
+    let malformed = |source| Error::Malformed { place: place.clone(), source };
+    let proof: TlogProof = text.parse().map_err(malformed)?;
+    let signers = settings.trust.signers(&proof.checkpoint, &place)?;
+    let key = *signers.first().ok_or(Error::NoKey)?;
+    let verified = taglog::verify(&text, &tag, key)
+        .map_err(|source| Error::Proof { place: place.clone(), source: Box::new(source) })?;
+    let cosigned = settings.trust.cosigned(verified.checkpoint.note(), &place, settings.now)?;
+    let seen = Seen {
+        checkpoint: &verified.checkpoint,
+        signers: &signers,
+        log: log.as_ref(),
+        is_saved: matches!(settings.proof, Proof::Saved { .. }),
+    };
+    let (memory, succession) = remembered.compare(&seen).await?;
+    let checkpoint = verified.checkpoint.checkpoint();
+    let outcome = Outcome::of(checkpoint.size, verified.current.as_ref());
+    let mut report = Report {
+        reference: tag.to_string(),
+        log: checkpoint.origin.clone(),
+        key: key.to_string(),
+        size: checkpoint.size,
+        root: checkpoint.root.to_string(),
+        outcome,
+        freshness: Freshness::of(&cosigned, settings.now),
+        history: History::of(&cosigned),
+        cosigners: cosigned.by.clone(),
+        memory,
+        succession,
+        refusals: Vec::new(),
+    };
+    report.refusals = refusals(settings, expected, verified.current.as_ref(), &cosigned, &report);
+    Ok(report)
+}
+
+/// The tag that a reference names.
+///
+/// # Errors
+///
+/// [`Error::NoTag`] for one that names only a digest.
+pub fn tag_of(reference: &Reference) -> Result<TagName, Error> {
+    match &reference.selector {
+        Selector::Tag(tag) | Selector::TagAndDigest(tag, _) => {
+            Ok(TagName { name: reference.name.clone(), tag: tag.clone() })
+        }
+        Selector::Digest(_) => Err(Error::NoTag { reference: reference.to_string() }),
+    }
+}
+
+/// A checkpoint that was served with a proof.
+#[derive(Clone, Copy, Debug)]
+struct Seen<'a> {
+    checkpoint: &'a SignedCheckpoint,
+    signers: &'a [&'a VerifierKey],
+    log: Option<&'a Source>,
+    /// It may be older than what is remembered.
+    is_saved: bool,
+}
+
+fn digest_of(reference: &Reference) -> Result<Option<Sha256Digest>, Error> {
+    match &reference.selector {
+        Selector::TagAndDigest(_, digest) => match digest {
+            Digest::Sha256(digest) => Ok(Some(*digest)),
+            other => Err(Error::OtherAlgorithm { digest: other.to_string() }),
+        },
+        Selector::Tag(_) | Selector::Digest(_) => Ok(None),
+    }
+}
+
+async fn fetch(proof: &Proof, tag: &TagName) -> Result<(String, String, Option<Source>), Error> {
+    match proof {
+        Proof::Server(server) => {
+            let path = format!("proof/{tag}");
+            let text = server.text(&path, MAX_PROOF).await?;
+            Ok((text, server.place(&path), Some(server.below("log"))))
+        }
+        Proof::Saved { text, log } => Ok((text.clone(), "the saved proof".to_owned(), log.clone())),
+    }
+}
+
+fn refusals(
+    settings: &Settings,
+    expected: Option<Sha256Digest>,
+    current: Option<&(u64, Leaf)>,
+    cosigned: &Cosigned,
+    report: &Report,
+) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    match current {
+        None => refusals.push(Refusal::NeverRecorded { size: report.size }),
+        Some((_, leaf)) => {
+            let recorded = leaf.current().map(|(_, _, digest)| *digest);
+            if let (Some(expected), Some(recorded)) = (expected, recorded)
+                && expected != recorded
+            {
+                let (expected, recorded) = (expected.to_string(), recorded.to_string());
+                refusals.push(Refusal::OtherDigest { expected, recorded });
+            }
+            refusals.extend(Refusal::of_operator(leaf).filter(|_| !settings.allow_superseded));
+        }
+    }
+    if let Some(max_age) = settings.max_age {
+        let max_age = max_age.as_secs();
+        match cosigned.fresh_at.map(|at| settings.now.saturating_sub(at)) {
+            None => refusals.push(Refusal::FreshnessUnknown { max_age }),
+            Some(age) if age > max_age => refusals.push(Refusal::TooOld { age, max_age }),
+            Some(_) => {}
+        }
+    }
+    refusals
+}

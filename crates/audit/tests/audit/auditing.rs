@@ -1,0 +1,175 @@
+//! Auditing good logs: what is replayed, remembered, compared, and taken up again.
+
+use std::path::Path;
+
+use audit::history::{Compared, Progress, Settings};
+use audit::{Answer, Error, LogState, Memory, Source, Trust, audit};
+use serde_json::Value;
+use taglog::SupersedeRule;
+use testkit::{Kind, Quirk, When};
+use tlog::{Hash, SignedCheckpoint, VerifierKey};
+
+use crate::simulator::{Directory, Log, NOW, Web, impatient};
+
+const VECTORS: &str = include_str!("../../../taglog/testdata/taglog_vectors.json");
+
+pub(crate) fn settings(source: Source, log: &VerifierKey, state: &Path) -> Settings {
+    Settings {
+        log: source,
+        trust: Trust::of_key(log.clone()).unwrap(),
+        state: state.to_owned(),
+        copy: None,
+        compare: Vec::new(),
+        ahead: 4,
+        now: NOW,
+    }
+}
+
+pub(crate) fn nowhere(_progress: Progress) {}
+
+fn audited(log: &VerifierKey, state: &Directory) -> (Option<u64>, Option<u64>) {
+    let state = LogState::open(state.path(), log).unwrap();
+    let size = |checkpoint: Option<SignedCheckpoint>| checkpoint.map(|signed| signed.checkpoint().size);
+    (size(state.latest().unwrap()), size(state.audited().unwrap()))
+}
+
+#[tokio::test]
+async fn a_good_log_is_audited_over_http_and_in_a_directory() {
+    let log = Log::sample(400, SupersedeRule::Operator);
+    let (web, directory) = (Web::of(&log), Directory::of(&log));
+    for source in [web.source().below("log"), directory.source()] {
+        let state = Directory::empty();
+        let mut seen = Vec::new();
+        let settings = settings(source, &log.key(), state.path());
+        let audited_log = audit(&settings, |progress| seen.push(progress)).await.unwrap();
+        let report = audited_log.report();
+        assert_eq!((report.size, report.tags, report.memory), (log.size(), 400, Memory::First));
+        assert_eq!(seen.len(), log.leaves.len().div_ceil(256));
+        assert_eq!(seen.last(), Some(&Progress { done: log.size(), total: log.size() }));
+        assert_eq!(audited(&log.key(), &state), (Some(log.size()), Some(log.size())));
+    }
+}
+
+#[tokio::test]
+async fn the_good_logs_of_the_reference_are_audited() {
+    let vectors: Value = serde_json::from_str(VECTORS).unwrap();
+    let mut logs = 0;
+    for vector in vectors["good"].as_array().unwrap().iter().filter(|log| log["leaves"].is_array()) {
+        let mut log = Log::new(SupersedeRule::Never);
+        log.leaves.clear();
+        for leaf in vector["leaves"].as_array().unwrap() {
+            log.push(leaf.as_str().unwrap());
+        }
+        let directory = Directory::of(&log);
+        directory.put("checkpoint", vector["checkpoint"].as_str().unwrap().as_bytes());
+        let (key, state) = (vector["vkey"].as_str().unwrap().parse().unwrap(), Directory::empty());
+        let audited = audit(&settings(directory.source(), &key, state.path()), nowhere).await.unwrap();
+        let root: SignedCheckpoint = vector["checkpoint"].as_str().unwrap().parse().unwrap();
+        assert_eq!(audited.report().root, root.checkpoint().root.to_string());
+        logs += 1;
+    }
+    assert!(logs >= 3, "{logs}");
+}
+
+#[tokio::test]
+async fn an_empty_log_and_one_that_was_closed_are_good_logs() {
+    let empty = Log::new(SupersedeRule::Never);
+    let mut closed = Log::sample(3, SupersedeRule::Never);
+    closed.batch([crate::simulator::close(NOW)]);
+    for log in [empty, closed] {
+        let (directory, state) = (Directory::of(&log), Directory::empty());
+        audit(&settings(directory.source(), &log.key(), state.path()), nowhere).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_grew_is_audited_again_and_continues_what_was_seen() {
+    let mut log = Log::sample(30, SupersedeRule::Never);
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let first = log.size();
+    audit(&settings(directory.source(), &log.key(), state.path()), nowhere).await.unwrap();
+    log.grow(30..600);
+    directory.write(&log);
+    let again = audit(&settings(directory.source(), &log.key(), state.path()), nowhere).await.unwrap();
+    assert_eq!(again.report().memory, Memory::Continues { remembered: first });
+    assert_eq!(again.report().audited_before, Some(first));
+    assert_eq!(audited(&log.key(), &state), (Some(log.size()), Some(log.size())));
+}
+
+#[tokio::test]
+async fn an_interrupted_audit_is_taken_up_from_our_own_copy_and_remembers_nothing_before() {
+    let log = Log::sample(800, SupersedeRule::Never);
+    let (web, state, copy) = (Web::of(&log), Directory::empty(), Directory::empty());
+    let mut settings = settings(web.source().below("log"), &log.key(), state.path());
+    settings.copy = Some(copy.owned());
+    settings.ahead = 1;
+    let reference = |path: &str| format!("log/{path}");
+    let broken = When::kind(Kind::File).reference(&reference("tile/entries/002"));
+    web.0.quirk_when(broken, Quirk::Status(503));
+    let error = audit(&settings, nowhere).await.unwrap_err();
+    assert_eq!(error.answer(), Answer::None);
+    assert_eq!(audited(&log.key(), &state), (None, None));
+    web.0.clear();
+    web.0.forget();
+    audit(&settings, nowhere).await.unwrap();
+    let asked = |path: &str| {
+        let wanted = reference(path);
+        web.0.requests().iter().filter(|request| request.reference.as_deref() == Some(&wanted)).count()
+    };
+    assert_eq!((asked("tile/entries/000"), asked("tile/entries/001"), asked("tile/entries/002")), (0, 0, 1));
+    // The copy is a log that can be audited itself, but for what was not full.
+    assert_eq!(copy.get("tile/0/001"), Directory::of(&log).get("tile/0/001"));
+}
+
+#[tokio::test]
+async fn checkpoints_of_others_agree_or_say_why_not() {
+    let early = Log::sample(30, SupersedeRule::Never);
+    let mut log = early.clone();
+    log.grow(30..60);
+    let mut later = log.clone();
+    later.grow(60..90);
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let (mirror, witness, ahead, stranger, empty) = (
+        Directory::of(&early),
+        Directory::empty(),
+        Directory::of(&later),
+        Directory::empty(),
+        Directory::empty(),
+    );
+    let name = Hash::of(log.key().name()).to_hex();
+    witness.put(&format!("{name}/checkpoint"), log.note().as_bytes());
+    let mut unsigned = early.note();
+    unsigned = unsigned.replace(&format!("\n{}\n", early.size()), "\n7\n");
+    stranger.put("checkpoint", unsigned.as_bytes());
+    let mut settings = settings(directory.source(), &log.key(), state.path());
+    let checkpoint = mirror.path().join("checkpoint").display().to_string();
+    settings.compare = vec![
+        Source::directory(mirror.path()),
+        witness.source(),
+        ahead.source(),
+        stranger.source(),
+        empty.source(),
+    ];
+    assert!(Source::open(&checkpoint, &impatient()).is_ok());
+    let audited_log = audit(&settings, nowhere).await.unwrap();
+    let outcomes: Vec<&Compared> =
+        audited_log.report().compared.iter().map(|comparison| &comparison.outcome).collect();
+    assert_eq!(*outcomes[0], Compared::Agrees { size: early.size() });
+    assert_eq!(*outcomes[1], Compared::Agrees { size: log.size() });
+    assert_eq!(*outcomes[2], Compared::Ahead { size: later.size() });
+    assert!(matches!(outcomes[3], Compared::Nothing { why } if why.contains("verify")), "{:?}", outcomes[3]);
+    assert!(
+        matches!(outcomes[4], Compared::Nothing { why } if why.contains("not there")),
+        "{:?}",
+        outcomes[4]
+    );
+}
+
+#[tokio::test]
+async fn a_log_whose_key_is_not_trusted_is_not_audited() {
+    let log = Log::sample(3, SupersedeRule::Never);
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let other = Log::begin("other.example/log", 7, &taglog::Leaf::parse(&log.leaves[0]).unwrap());
+    let error = audit(&settings(directory.source(), &other.key(), state.path()), nowhere).await.unwrap_err();
+    assert!(matches!(error, Error::UntrustedLog { .. }));
+}

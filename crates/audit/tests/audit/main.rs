@@ -1,0 +1,11 @@
+//! The stranger against logs that are good, and against logs with exactly one fault each.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod auditing;
+mod bits;
+mod cosigning;
+mod malice;
+mod reading;
+mod simulator;
+mod verifying;
