@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds that a clock may be behind the last cosignature before it is not believed.
 const TOLERANCE: u64 = 300;
-/// 2025-01-01: every cosignature of this program is later.
-const EARLIEST: u64 = 1_735_689_600;
+/// 2023-01-01: this program is younger.
+const EARLIEST: u64 = 1_672_531_200;
 /// 2100-01-01: signing one such time would keep a witness from signing for decades.
 const LATEST: u64 = 4_102_444_800;
 
@@ -42,7 +42,7 @@ impl Now {
     ///
     /// # Errors
     ///
-    /// A clock before 2025, after 2099, or more than five minutes behind `last`.
+    /// A clock before 2023, after 2099, or more than five minutes behind `last`.
     pub(super) fn after(&self, last: u64) -> Result<u64, ClockError> {
         let now = (self.0)();
         if !(EARLIEST..LATEST).contains(&now) || now.saturating_add(TOLERANCE) < last {
