@@ -1,6 +1,8 @@
 //! Requests made of checkpoints, proofs and cosignatures of other implementations (golang.org/x/mod and
 //! transparency-dev/formats): what they signed is what our witness answers, byte for byte.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use witness::server::Log;
 
@@ -27,10 +29,13 @@ async fn checkpoints_proofs_and_cosignatures_of_others_go_through_unchanged() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();
     let checkpoints = vectors["checkpoints"].as_array().unwrap();
     let nothing = Value::Array(Vec::new());
-    let mut grown = 0;
+    let mut done = BTreeSet::new();
     for new in checkpoints {
         for step in new["consistency"].as_array().into_iter().flatten() {
             let old = step["old"].as_u64().unwrap();
+            if !done.insert((old, new["size"].as_u64())) {
+                continue;
+            }
             let Some(before) = checkpoints.iter().find(|one| one["size"] == old) else { continue };
             let mut place = Place::new();
             let key = text(&vectors, "log_vkey").parse().unwrap();
@@ -45,8 +50,7 @@ async fn checkpoints_proofs_and_cosignatures_of_others_go_through_unchanged() {
             let kept = running.monitored("tags.example/log").await;
             assert_eq!(kept.text(), format!("{}{}", text(new, "checkpoint"), text(new, "cosig_line")));
             running.stop().await.unwrap();
-            grown += 1;
         }
     }
-    assert!(grown > 20, "{grown}");
+    assert!(done.len() > 20, "{done:?}");
 }
