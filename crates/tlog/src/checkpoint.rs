@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use crate::{Error, Hash, Note, SigningKey, VerifierKey, decimal};
 
+const FORMAT: &str = "checkpoint";
+
 /// What a log commits to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Checkpoint {
@@ -24,6 +26,25 @@ pub struct SignedCheckpoint {
 }
 
 impl Checkpoint {
+    /// Reads the checkpoint of a log that is not ours: extension lines may follow and are passed over, as
+    /// a cosignature makes no statement about them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] and the errors of a [`Hash`]; an extension line may not be empty.
+    pub fn with_extensions(text: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::format(FORMAT, why);
+        let end = text.match_indices('\n').nth(2).map(|(newline, _)| newline + 1);
+        let (checkpoint, extensions) = text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, ""));
+        if !extensions.is_empty() && !extensions.ends_with('\n') {
+            return Err(wrong("the last line does not end"));
+        }
+        if extensions.split_terminator('\n').any(str::is_empty) {
+            return Err(wrong("an extension line is empty"));
+        }
+        checkpoint.parse()
+    }
+
     /// The note with the log's signature.
     ///
     /// # Errors
@@ -77,7 +98,7 @@ impl FromStr for Checkpoint {
 
     /// Exactly three lines: extension lines are covered by no auditor, so we take none.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::format("checkpoint", why);
+        let wrong = |why: &str| Error::format(FORMAT, why);
         let mut lines =
             text.strip_suffix('\n').ok_or_else(|| wrong("the last line does not end"))?.split('\n');
         let (Some(origin), Some(size), Some(root), None) =
@@ -155,6 +176,21 @@ mod tests {
             "a\n1\n".to_owned(),
         ] {
             assert!(wrong.parse::<Checkpoint>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn extension_lines_of_other_logs_are_passed_over() {
+        let plain = format!("a\n1\n{}\n", Hash::EMPTY);
+        let checkpoint: Checkpoint = plain.parse().unwrap();
+        for extensions in ["", "one\n", "one\ntwo\n"] {
+            assert_eq!(Checkpoint::with_extensions(&format!("{plain}{extensions}")).unwrap(), checkpoint);
+        }
+        for wrong in ["one", "\n", "one\n\n", "\none\n"] {
+            assert!(Checkpoint::with_extensions(&format!("{plain}{wrong}")).is_err(), "{wrong:?}");
+        }
+        for wrong in ["", "a\n1\n", "\n1\nAAAA\nx\n", "\n\n\n\n"] {
+            assert!(Checkpoint::with_extensions(wrong).is_err(), "{wrong:?}");
         }
     }
 

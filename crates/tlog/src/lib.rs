@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod add_checkpoint;
 pub mod base64;
 mod checkpoint;
 mod cosignature;
@@ -19,6 +20,7 @@ mod proof;
 mod tile;
 mod tlog_proof;
 
+pub use self::add_checkpoint::AddCheckpoint;
 pub use self::checkpoint::{Checkpoint, SignedCheckpoint};
 pub use self::cosignature::{cosign, verify_cosignature};
 pub use self::error::Error;

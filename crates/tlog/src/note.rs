@@ -10,7 +10,7 @@ use crate::key::check_name;
 use crate::{Error, KeyAlgorithm, SigningKey, VerifierKey, base64};
 
 /// Bytes of a note, at most.
-const MAX_NOTE: usize = 64 * 1024;
+pub(crate) const MAX_NOTE: usize = 64 * 1024;
 /// Signature lines, at most; the specification asks for 16.
 const MAX_SIGNATURES: usize = 64;
 const FORMAT: &str = "signed note";
@@ -102,6 +102,20 @@ impl SignatureLine {
         Ok(Self { name: name.to_owned(), id, signature })
     }
 
+    /// One to 64 lines, each ended by a newline: the last part of a note, and the answer of a witness.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`], [`Error::Base64`].
+    pub fn parse_lines(text: &str) -> Result<Vec<Self>, Error> {
+        let wrong = |why: &str| Error::format("signature lines", why);
+        let lines = text.strip_suffix('\n').ok_or_else(|| wrong("the last line does not end"))?;
+        if lines.split('\n').count() > MAX_SIGNATURES {
+            return Err(wrong("more than 64"));
+        }
+        lines.split('\n').map(str::parse).collect()
+    }
+
     /// Who signed, by the line's own word.
     pub fn name(&self) -> &str {
         &self.name
@@ -129,12 +143,7 @@ impl FromStr for Note {
         let end = note.rfind("\n\n").ok_or_else(|| wrong("no empty line before the signatures"))?;
         let (text, rest) = note.split_at_checked(end + 1).ok_or_else(|| wrong("cut within a character"))?;
         check_text(text)?;
-        let lines = rest.strip_prefix('\n').and_then(|rest| rest.strip_suffix('\n'));
-        let lines = lines.ok_or_else(|| wrong("the last line does not end"))?;
-        let signatures = lines.split('\n').map(str::parse).collect::<Result<Vec<_>, _>>()?;
-        if signatures.len() > MAX_SIGNATURES {
-            return Err(wrong("more than 64 signatures"));
-        }
+        let signatures = SignatureLine::parse_lines(rest.strip_prefix('\n').unwrap_or_default())?;
         Ok(Self { text: text.to_owned(), signatures })
     }
 }

@@ -1,0 +1,12 @@
+//! The next page out of upstream's header is one that we can link to, and our link leads to the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use oci::Link;
+
+fuzz_target!(|header: &str| {
+    if let Some(next) = Link::next_tags(header) {
+        let ours = Link::tags_list("a/b", &next);
+        assert_eq!(Link::next_tags(&ours), Some(next), "{ours}");
+    }
+});
