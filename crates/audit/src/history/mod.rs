@@ -12,7 +12,7 @@ mod explain;
 
 use std::path::PathBuf;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use taglog::Replay;
 use tlog::{SignedCheckpoint, VerifierKey};
@@ -190,10 +190,7 @@ impl Work<'_> {
 
     async fn replay(&self, tree: &mut Tree, mut progress: impl FnMut(Progress)) -> Result<Replay, Error> {
         let total = tree.checkpoint().size;
-        let fetcher = tree.fetcher();
-        let mut fetched = stream::iter(0..tree.bundles())
-            .map(|index| fetcher.fetch(index))
-            .buffered(self.settings.ahead.max(1));
+        let mut fetched = tree.fetcher().ahead(0..tree.bundles(), self.settings.ahead);
         let mut replay = Replay::new(self.settings.now);
         while let Some(fetched) = fetched.next().await {
             let bundle = tree.authenticate(fetched?).await?;

@@ -6,7 +6,10 @@
 
 mod authenticated;
 
+use std::ops::Range;
+
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 use tlog::{
     Checkpoint, EntriesId, Hash, Node, SignedCheckpoint, TILE_WIDTH, TileId, decode_entries,
     prove_consistency, prove_inclusion,
@@ -321,6 +324,19 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
+    /// Bundles in order, so many of them at the same time.
+    pub(crate) fn ahead(
+        self,
+        bundles: Range<u64>,
+        count: usize,
+    ) -> impl Stream<Item = Result<Fetched, Error>> + Send + Unpin {
+        let fetched = stream::iter(bundles).map(move |index| {
+            let fetcher = self.clone();
+            async move { fetcher.fetch(index).await }
+        });
+        Box::pin(fetched.buffered(count.max(1)))
+    }
+
     /// A bundle and its tile.
     pub(crate) async fn fetch(&self, index: u64) -> Result<Fetched, Error> {
         let id = bundle_at(index, self.size);
