@@ -29,6 +29,8 @@ pub struct Tree {
     cache: Option<Cache>,
     signed: SignedCheckpoint,
     tiles: Authenticated,
+    /// The bundle that was read last.
+    last: Option<Bundle>,
 }
 
 /// Files of one bundle as they came, to be authenticated.
@@ -86,7 +88,7 @@ impl Tree {
             let files = edge.iter().map(|(id, bytes)| File::new(id.to_string(), bytes));
             Finding::files(signed, files.collect(), why.0)
         })?;
-        Ok(Self { source: source.clone(), cache: cache.cloned(), signed: signed.clone(), tiles })
+        Ok(Self { source: source.clone(), cache: cache.cloned(), signed: signed.clone(), tiles, last: None })
     }
 
     /// What the tree was authenticated against.
@@ -119,8 +121,14 @@ impl Tree {
             let size = self.checkpoint().size;
             return Err(self.malformed(tlog::Error::OutsideTree { index, size }));
         }
+        let first = index * u64::from(TILE_WIDTH);
+        if let Some(last) = self.last.as_ref().filter(|last| last.first == first) {
+            return Ok(last.clone());
+        }
         let fetched = self.fetcher().fetch(index).await?;
-        self.authenticate(fetched).await
+        let bundle = self.authenticate(fetched).await?;
+        self.last = Some(bundle.clone());
+        Ok(bundle)
     }
 
     /// What fetches ahead, apart from the tree.

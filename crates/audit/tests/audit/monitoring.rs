@@ -470,3 +470,26 @@ async fn a_proof_that_leaves_a_tag_out_or_is_of_another_history_is_refused() {
     settings.log = elsewhere.source();
     assert!(matches!(step(&settings).await, Err(Error::Caught { .. })));
 }
+
+#[tokio::test]
+async fn verifying_auditing_and_monitoring_can_be_spawned() {
+    fn spawnable(_work: &impl Send) {}
+    let log = eventful();
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let settings = settings(&log, &directory, &state);
+    let audit_settings = crate::auditing::settings(directory.source(), &log.key(), state.path());
+    let audit = audit::audit(&audit_settings, crate::auditing::nowhere);
+    spawnable(&audit);
+    let verify_settings = audit::verify::Settings {
+        reference: oci::Reference::parse("alpine").unwrap(),
+        proof: audit::verify::Proof::Server(directory.source()),
+        trust: audit::Trust::default(),
+        max_age: None,
+        allow_superseded: false,
+        state: None,
+        now: NOW,
+    };
+    spawnable(&audit::verify(&verify_settings));
+    let mut monitor = Monitor::open(settings).unwrap();
+    spawnable(&monitor.step(NOW));
+}
