@@ -84,7 +84,11 @@ impl Client {
         let response = self.send(reach, &Method::GET, &url, &headers, &mut true).await?;
         let answer = match response.status() {
             StatusCode::OK => {
-                read_bounded(response, url.host_str().unwrap_or_default(), MAX_TOKEN_ANSWER).await?
+                let body = read_bounded(response, url.host_str().unwrap_or_default(), MAX_TOKEN_ANSWER).await;
+                body.map_err(|error| match error {
+                    Error::TooLarge { .. } => no_token("its answer is larger than 128 KiB".to_owned()),
+                    error => error,
+                })?
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(endpoint.denied()),
             StatusCode::TOO_MANY_REQUESTS => {

@@ -126,8 +126,8 @@ pub enum Error {
     /// Not a manifest.
     #[error(transparent)]
     InvalidManifest(#[from] ManifestError),
-    /// Not the JSON that it should be.
-    #[error("the answer is not a list of tags")]
+    /// Not the JSON that it should be, or too much of it.
+    #[error("the answer is not a list of tags, or a page of more than 4 MiB")]
     InvalidList,
     /// A registry that is configured and cannot be asked as it is.
     #[error("`[upstreams.\"{host}\"]` cannot be used: {why}")]

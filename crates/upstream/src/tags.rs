@@ -61,7 +61,10 @@ impl Client {
             let body = read_bounded(response, name.host().as_str(), MAX_PAGE).await?;
             Ok((links, body))
         };
-        let (links, body) = self.in_time(name, page).await?;
+        let (links, body) = self.in_time(name, page).await.map_err(|error| match error {
+            Error::TooLarge { .. } => Error::InvalidList,
+            error => error,
+        })?;
         let body: Body = serde_json::from_slice(&body).map_err(|_why| Error::InvalidList)?;
         let mut tags = body.tags.unwrap_or_default();
         tags.retain(|tag| Tag::parse(tag).is_ok());
