@@ -98,7 +98,7 @@ mod tests {
         let reserved = ReservedPort::new();
         let refused = tokio::net::TcpStream::connect(reserved.address()).await.unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-        let taken = tokio::net::TcpListener::bind(reserved.address()).await.unwrap_err();
+        let taken = TcpListener::bind(reserved.address()).await.unwrap_err();
         assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     }
 
@@ -112,6 +112,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_free_address_can_be_bound() {
-        tokio::net::TcpListener::bind(free_address()).await.unwrap();
+        TcpListener::bind(free_address()).await.unwrap();
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use oci::RegistryHost;
 use reqwest::redirect::Policy;
 
-use crate::Error;
 use crate::endpoint::{Endpoint, Reach, lower_case};
 use crate::resolver::PublicResolver;
 use crate::settings::{Settings, Timeouts};
 use crate::token::Tokens;
+use crate::{Error, tls};
 
 const USER_AGENT: &str = concat!("tlogistry/", env!("CARGO_PKG_VERSION"));
 /// The label of every registry that nobody configured.
@@ -43,15 +43,13 @@ impl Client {
     /// [`Error::Upstream`] for a registry that is configured and cannot be reached as it is;
     /// [`Error::Setup`], most likely because the system has no root certificates.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        // One provider for the process; a second installation says only that there is one.
-        let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let setup = |error: &reqwest::Error| Error::Setup { why: error.to_string() };
         let own_hosts = Arc::new(lower_case(&settings.own_hosts));
         let endpoint = |(host, upstream)| {
             let endpoint = Endpoint::configured(host, upstream, &own_hosts)?;
             Ok((host.clone(), Arc::new(endpoint)))
         };
         let endpoints = settings.upstreams.iter().map(endpoint).collect::<Result<_, Error>>()?;
+        let tls = tls::system()?;
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(USER_AGENT)
@@ -63,6 +61,7 @@ impl Client {
                 // Streams of HTTP/2 share one window: a few clients that read their blobs slowly would hold up
                 // every other pull from that registry.
                 .http1_only()
+                .tls_backend_preconfigured(tls.clone())
                 .connect_timeout(settings.timeouts.connect)
                 .pool_idle_timeout(IDLE_FOR)
         };
@@ -75,8 +74,8 @@ impl Client {
             endpoints,
             own_hosts,
             timeouts: settings.timeouts,
-            public: public.build().map_err(|error| setup(&error))?,
-            configured: configured.build().map_err(|error| setup(&error))?,
+            public: public.build().map_err(|error| Error::of_setup(&error))?,
+            configured: configured.build().map_err(|error| Error::of_setup(&error))?,
             tokens: Tokens::default(),
         })))
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use oci::{Digest, ManifestError, Sha256Digest};
 
+use crate::address::Refused;
+
 /// Characters of what others say, in messages.
 const MAX_WHY: usize = 200;
 
@@ -138,7 +140,9 @@ pub enum Error {
         why: &'static str,
     },
     /// The HTTP client cannot be set up.
-    #[error("the HTTP client cannot be set up: {why}")]
+    #[error(
+        "the HTTP client cannot be set up: {why}; install the system's root certificates (`ca-certificates`), or name a file of them in `SSL_CERT_FILE`"
+    )]
     Setup {
         /// In short.
         why: String,
@@ -232,23 +236,20 @@ impl Error {
         }
     }
 
+    /// What the HTTP client says of how it is set up.
+    pub(crate) fn of_setup(error: &reqwest::Error) -> Self {
+        Self::Setup { why: deepest(error) }
+    }
+
     /// What the HTTP client says, without the URL that it would print.
     pub(crate) fn of_client(host: &str, error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::TimedOut { host: host.to_owned() };
         }
-        let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
-        let mut deepest = "the connection failed".to_owned();
-        while let Some(cause) = source {
-            if let Some(refused) = cause.downcast_ref::<crate::address::Refused>() {
-                return Self::HostRefused { host: host.to_owned(), why: refused.0 };
-            }
-            deepest = cause.to_string();
-            source = cause.source();
+        match causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
+            Some(Refused(why)) => Self::HostRefused { host: host.to_owned(), why },
+            None => Self::Unreachable { host: host.to_owned(), why: deepest(error) },
         }
-        // A certificate may hold any text.
-        let why = deepest.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WHY).collect();
-        Self::Unreachable { host: host.to_owned(), why }
     }
 
     /// The same for a body of which `received` bytes had come.
@@ -258,4 +259,15 @@ impl Error {
         }
         Self::Truncated { host: host.to_owned(), received }
     }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+}
+
+/// The innermost cause; the error itself would print the URL with its query.
+fn deepest(error: &reqwest::Error) -> String {
+    let why = causes(error).last().map_or_else(|| "the connection failed".to_owned(), ToString::to_string);
+    // A certificate may hold any text.
+    why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WHY).collect()
 }

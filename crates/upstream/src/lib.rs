@@ -18,6 +18,7 @@ mod resolver;
 mod send;
 mod settings;
 mod tags;
+mod tls;
 mod token;
 
 pub use self::blob::{BlobAnswer, BlobMethod, BlobRange, BlobStream};
