@@ -85,19 +85,31 @@ async fn a_redirect_to_where_nobody_may_be_asked_is_not_followed() {
         "file:///etc/passwd".to_owned(),
         "data:application/json,{}".to_owned(),
         "https://rebinding.example/".to_owned(),
-        "https://tlog.example/v2/corp.alt/team/app/manifests/v1".to_owned(),
-        "https://TLOG.example./".to_owned(),
     ] {
         let (registry, _) = with_image().await;
         to_manifest(&registry, 307, &location);
         let lookup = Lookup::Fixed(Arc::new(|_| vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]));
-        let own_hosts = BTreeSet::from(["tlog.example".to_owned()]);
-        let client = Client::new(Settings { lookup, own_hosts, ..settings(at(&registry.url())) }).unwrap();
+        let client = Client::new(Settings { lookup, ..settings(at(&registry.url())) }).unwrap();
         let error = get(&client).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::HostRefused, "{location}: {error}");
         assert_eq!(registry.total(), 1, "{location}");
     }
     assert_eq!(stranger.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_to_ourselves_would_go_round_for_ever() {
+    for location in
+        ["https://tlog.example/v2/corp.alt/team/app/manifests/v1", "https://TLOG.example./", "//tlog.example"]
+    {
+        let (registry, _) = with_image().await;
+        to_manifest(&registry, 307, location);
+        let own_hosts = BTreeSet::from(["tlog.example".to_owned()]);
+        let client = Client::new(Settings { own_hosts, ..settings(at(&registry.url())) }).unwrap();
+        let error = get(&client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::HostRefused, "{location}");
+        assert!(error.to_string().contains("it is this very service"), "{location}: {error}");
+    }
 }
 
 #[tokio::test]
