@@ -58,6 +58,20 @@ pub enum Error {
         /// Who.
         host: String,
     },
+    /// It failed so often in a row that it is left alone for a while.
+    #[error("`{host}` failed again and again and is left alone for {} s", .wait.as_secs().max(1))]
+    Resting {
+        /// Who.
+        host: String,
+        /// For how long.
+        wait: Duration,
+    },
+    /// Too many questions at one time.
+    #[error("`{host}` is asked too much at one time; raise `max_concurrency` of that upstream")]
+    Busy {
+        /// Who.
+        host: String,
+    },
     /// A host that may not be asked: a private address, a port, http, or ourselves.
     #[error(
         "`{host}` may not be asked: {why}; a registry that is reached otherwise than by its public name over https has to be configured as `[upstreams.\"name.alt\"]`"
@@ -190,6 +204,8 @@ impl Error {
             Self::ServerError { .. }
             | Self::UnexpectedStatus { .. }
             | Self::Unreachable { .. }
+            | Self::Resting { .. }
+            | Self::Busy { .. }
             | Self::RealmRefused { .. }
             | Self::NoToken { .. }
             | Self::Redirect { .. }
@@ -213,6 +229,8 @@ impl Error {
             Self::UnexpectedStatus { .. } => "unexpected_status",
             Self::Unreachable { .. } => "unreachable",
             Self::TimedOut { .. } => "timed_out",
+            Self::Resting { .. } => "resting",
+            Self::Busy { .. } => "busy",
             Self::HostRefused { .. } => "host_refused",
             Self::RealmRefused { .. } => "realm_refused",
             Self::NoToken { .. } => "no_token",
@@ -228,11 +246,22 @@ impl Error {
         }
     }
 
-    /// How long upstream asks us to wait.
+    /// How long upstream asks us to wait, or is left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyRequests { retry_after } => *retry_after,
+            Self::Resting { wait, .. } => Some(*wait),
             _ => None,
+        }
+    }
+
+    /// Whether it says that the registry is down, and not only that it does not like the question. 501 is about
+    /// the question.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::ServerError { status } => *status != 501,
+            _ => false,
         }
     }
 

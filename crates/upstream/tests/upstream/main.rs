@@ -17,6 +17,8 @@ mod digests;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod redirects;
 #[cfg(test)]
 mod requests;
