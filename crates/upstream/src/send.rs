@@ -60,7 +60,7 @@ impl Client {
         }
         if answer.is(StatusCode::UNAUTHORIZED, question) {
             let challenge = answer.response.headers();
-            let header = self.authorize(endpoint, name, challenge, known.as_ref()).await?;
+            let header = Box::pin(self.authorize(endpoint, name, challenge, known.as_ref())).await?;
             answer = self.hops(endpoint, question, Some(&header)).await?;
             if answer.is(StatusCode::UNAUTHORIZED, question) {
                 self.tokens().forget(name, &header);
@@ -140,15 +140,15 @@ impl Client {
         }
     }
 
-    /// Bounds the whole of an exchange.
-    pub(crate) async fn in_time<T>(
+    /// Bounds the whole of an exchange. It is large, and would be moved again by every caller that waits for it in a
+    /// task or within a time of its own, so it stays where it is put once.
+    pub(crate) fn in_time<T>(
         &self,
         name: &Name,
-        exchange: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        tokio::time::timeout(self.timeouts().total, exchange)
-            .await
-            .unwrap_or_else(|_late| Err(Error::TimedOut { host: name.host().to_string() }))
+        exchange: impl Future<Output = Result<T, Error>> + Send,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        let bounded = tokio::time::timeout(self.timeouts().total, Box::pin(exchange));
+        async move { bounded.await.unwrap_or_else(|_late| Err(Error::TimedOut { host: name.host().to_string() })) }
     }
 }
 
