@@ -6,7 +6,7 @@
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{Method, Response};
 use ledger::Ledger;
-use oci::{Reference, Selector, TagName};
+use oci::{Name, Reference, Selector, TagName};
 use tlog::{EntriesId, TileId};
 
 use crate::app::App;
@@ -26,11 +26,21 @@ pub(crate) fn log(app: &App, method: &Method, path: &str) -> Result<Response<Bod
     }
 }
 
-/// `GET /proof/<reference>`: what the published log says of a tag, present or absent.
+/// `GET /proof/<reference>`: what the published log says of a tag, present or absent; with `*` for the tag, of all
+/// tags of a repository.
 pub(crate) fn proof(app: &App, method: &Method, reference: &str) -> Result<Response<Body>, Error> {
-    let tag_name = tag_name(reference)?;
-    let subject = tag_name.to_string();
-    let text = app.ledger.tag_proof(&tag_name).map_err(|source| match source {
+    let (subject, made) = match reference.strip_suffix(":*") {
+        Some(repository) => {
+            let name = Name::canonicalize(repository)
+                .map_err(|error| Error::BadRequest { message: error.to_string() })?;
+            (format!("{name}:*"), app.ledger.repository_proof(&name))
+        }
+        None => {
+            let tag = tag_name(reference)?;
+            (tag.to_string(), app.ledger.tag_proof(&tag))
+        }
+    };
+    let text = made.map_err(|source| match source {
         ledger::Error::NotYetPublished { .. } => Error::NotYetPublished { subject: subject.clone() },
         source => {
             tracing::error!(reference = %subject, error = %source, "a proof cannot be made");

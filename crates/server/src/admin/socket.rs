@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,17 @@ enum Answer {
 }
 
 /// The service's end.
-pub(crate) struct Listener(UnixListener);
+pub(crate) struct Listener {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // A dead socket that stays behind is only found to be dead by the next who asks.
+        let _already_gone = std::fs::remove_file(&self.path);
+    }
+}
 
 impl Listener {
     /// Binds `<data_dir>/admin.sock`. The data directory's lock is held, so a socket that is there is a dead one.
@@ -60,7 +70,7 @@ impl Listener {
             Ok(listener)
         };
         match bound() {
-            Ok(listener) => Some(Self(listener)),
+            Ok(listener) => Some(Self { listener, path }),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "no admin socket: `supersede` and `thaw` need the service stopped");
                 None
@@ -74,7 +84,7 @@ impl Listener {
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => return,
-                accepted = self.0.accept() => accepted,
+                accepted = self.listener.accept() => accepted,
             };
             let answered = match accepted {
                 Ok((stream, _peer)) => tokio::time::timeout(PATIENCE, answer(&app, stream)).await,

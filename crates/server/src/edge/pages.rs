@@ -32,6 +32,7 @@ pub(super) async fn page(app: &Arc<App>, parts: &Parts) -> Response<Body> {
     match parts.uri.path() {
         "/assets/style.css" => asset("text/css; charset=utf-8", pages::style()),
         "/assets/script.js" => asset("text/javascript; charset=utf-8", pages::script()),
+        "/assets/proof.js" => asset("text/javascript; charset=utf-8", pages::proof_module()),
         path => match answer(app, parts, path).await {
             Ok(response) => response,
             Err(error) => problem(app, &error),
@@ -45,7 +46,7 @@ async fn answer(app: &Arc<App>, parts: &Parts, path: &str) -> Result<Response<Bo
         return Ok(html(StatusCode::OK, home(app, parts)));
     }
     if path == "/lookup" {
-        return lookup(parts);
+        return lookup(app, parts);
     }
     if let Some(reference) = path.strip_prefix("/t/") {
         let reference = reference.replace("%3A", ":").replace("%3a", ":");
@@ -68,13 +69,16 @@ fn home(app: &App, parts: &Parts) -> String {
 }
 
 /// The lookup box works without JavaScript: a GET form that is redirected to the tag's page.
-fn lookup(parts: &Parts) -> Result<Response<Body>, Error> {
+fn lookup(app: &App, parts: &Parts) -> Result<Response<Body>, Error> {
     let query = parts.uri.query().unwrap_or_default();
     let value = url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == "reference")
         .map(|(_, value)| value.trim().to_owned())
         .unwrap_or_default();
-    let target = pages::lookup_target(&value).map_err(|message| Error::BadRequest { message })?;
+    // Who pastes our own command means what comes after our name.
+    let (host, _) = host(app, parts);
+    let value = value.strip_prefix(&format!("{host}/")).unwrap_or(&value);
+    let target = pages::lookup_target(value).map_err(|message| Error::BadRequest { message })?;
     let mut response = html(StatusCode::SEE_OTHER, String::new());
     let location = HeaderValue::from_str(&target).map_err(|_not_ascii| Error::Internal)?;
     response.headers_mut().insert(LOCATION, location);
@@ -110,11 +114,7 @@ async fn tag(app: &Arc<App>, parts: &Parts, subject: &TagName) -> Result<TagView
     Ok(TagView {
         host,
         insecure_http,
-        short: reference
-            .strip_prefix("index.docker.io/library/")
-            .or(reference.strip_prefix("index.docker.io/"))
-            .unwrap_or(&reference)
-            .to_owned(),
+        short: short(&reference),
         proof_path: format!("/proof/{reference}"),
         state,
         current,
@@ -125,6 +125,16 @@ async fn tag(app: &Arc<App>, parts: &Parts, subject: &TagName) -> Result<TagView
         policy_action: app.config.policy.decide(&subject.name, &subject.tag).action.to_string(),
         reference: reference.clone(),
     })
+}
+
+/// As people write it, where that is still the same tag: `index.docker.io/ghcr.io/app` has no shorter form.
+fn short(reference: &str) -> String {
+    let shorter = ["index.docker.io/library/", "index.docker.io/"].iter().find_map(|prefix| {
+        let rest = reference.strip_prefix(prefix)?;
+        let same = oci::Reference::parse(rest).is_ok_and(|parsed| parsed.to_string() == reference);
+        same.then_some(rest)
+    });
+    shorter.unwrap_or(reference).to_owned()
 }
 
 /// What upstream says now. A page is not a pull: nothing is recorded, and no doubt is settled here.
@@ -215,4 +225,17 @@ fn asset(content_type: &'static str, bytes: &'static [u8]) -> Response<Body> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn the_short_form_is_the_same_tag() {
+        assert_eq!(short("index.docker.io/library/alpine:3"), "alpine:3");
+        assert_eq!(short("index.docker.io/org/app:3"), "org/app:3");
+        assert_eq!(short("index.docker.io/ghcr.io/app:3"), "index.docker.io/ghcr.io/app:3");
+        assert_eq!(short("ghcr.io/org/app:3"), "ghcr.io/org/app:3");
+    }
 }

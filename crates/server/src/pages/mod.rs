@@ -32,6 +32,11 @@ pub(crate) fn script() -> &'static [u8] {
     include_bytes!("../../assets/script.js")
 }
 
+/// `/assets/proof.js`: a module that checks the proof of a tag on its page.
+pub(crate) fn proof_module() -> &'static [u8] {
+    include_bytes!("../../assets/proof.mjs")
+}
+
 /// A template fails only where a value that it prints does; ours are strings and numbers.
 fn render(page: &impl Template) -> String {
     page.render().unwrap_or_else(|error| {

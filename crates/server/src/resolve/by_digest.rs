@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ledger::{ManifestBytes, Submission};
 use oci::{Digest, ManifestSelector, Name};
+use upstream::FetchedManifest;
 
 use super::{Manifest, Served};
 use crate::app::App;
@@ -35,17 +36,25 @@ pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Res
         Error::Upstream { what: What::Manifest, subject: subject(), source: Arc::new(source) }
     })?;
     let media_type = fetched.manifest.media_type;
-    keep(app, name, fetched.bytes.clone(), media_type.as_str());
+    keep(app, name, &fetched);
     Ok(served(digest, Manifest { bytes: fetched.bytes, media_type }))
 }
 
 /// Offers what passed to the ledger, which keeps it if a recorded index under this name names it. The answer does
 /// not wait for that.
-fn keep(app: &Arc<App>, name: &Name, bytes: bytes::Bytes, media_type: &str) {
-    let Ok(manifest) = ManifestBytes::new(bytes, Some(media_type)) else { return };
+fn keep(app: &Arc<App>, name: &Name, fetched: &FetchedManifest) {
+    let subject = format!("{name}@{}", fetched.digest);
+    let manifest = match app.ledger.wants_manifest(name, &fetched.digest) {
+        Ok(false) => return,
+        Ok(true) => ManifestBytes::new(fetched.bytes.clone(), Some(fetched.manifest.media_type.as_str())),
+        Err(error) => {
+            tracing::warn!(reference = %subject, %error, "whether a manifest is to be kept cannot be read");
+            return;
+        }
+    };
+    let Ok(manifest) = manifest else { return };
     let (app, name) = (Arc::clone(app), name.clone());
     tokio::spawn(async move {
-        let subject = format!("{name}@{}", manifest.digest());
         if let Err(error) = app.ledger.append(Submission::KeepManifest { name, manifest }).await {
             tracing::warn!(reference = %subject, %error, "a child of a recorded index could not be kept");
         }

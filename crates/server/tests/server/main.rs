@@ -1,20 +1,38 @@
 //! The whole service over real loopback sockets, in front of a registry with quirks.
 
+#[cfg(test)]
 mod admin;
+#[cfg(test)]
 mod blobs;
+#[cfg(test)]
 mod by_digest;
+#[cfg(test)]
 mod edge;
+#[cfg(test)]
 mod first_sight;
+#[cfg(test)]
 mod headers;
+#[cfg(test)]
 mod herd;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
 mod log;
+#[cfg(test)]
 mod moved;
+#[cfg(test)]
 mod observed;
+#[cfg(test)]
 mod order;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
 mod place;
+#[cfg(test)]
 mod privacy;
+#[cfg(test)]
 mod recheck;
+#[cfg(test)]
 mod starting;
+#[cfg(test)]
 mod tags;

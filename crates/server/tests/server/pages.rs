@@ -24,6 +24,9 @@ async fn a_lookup_leads_to_the_page_of_the_tag() {
     let page = service.get(reply.header("location").unwrap()).await;
     assert!(page.status == 200 && page.text().contains("never recorded"), "{}", page.text());
     assert_eq!(service.get("/lookup?reference=%3Cscript%3E").await.status, 400);
+    let own = service.request("GET", "/lookup?reference=tlog.example%2Fghcr.io%2Forg%2Fapp%3Av1");
+    let own = own.header("Host", "tlog.example").send().await;
+    assert_eq!(own.header("location"), reply_to(&service, "ghcr.io/org/app:v1").await.as_deref());
 }
 
 #[tokio::test]
@@ -65,5 +68,25 @@ async fn hostile_names_are_text_on_a_page() {
         for hostile in ["<script>alert", "<script>x", "<img src"] {
             assert!(!answer.contains(hostile), "{path}: {answer}");
         }
+    }
+}
+
+async fn reply_to(service: &crate::place::Running, reference: &str) -> Option<String> {
+    let reply = service.get(&format!("/lookup?reference={reference}")).await;
+    reply.header("location").map(str::to_owned)
+}
+
+#[tokio::test]
+async fn assets_are_served_with_their_types() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    for (path, content_type) in [
+        ("/assets/style.css", "text/css; charset=utf-8"),
+        ("/assets/script.js", "text/javascript; charset=utf-8"),
+        ("/assets/proof.js", "text/javascript; charset=utf-8"),
+    ] {
+        let reply = service.get(path).await;
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(content_type)), "{path}");
+        assert!(!reply.body.is_empty());
     }
 }
