@@ -60,7 +60,7 @@ impl Client {
         }
         if answer.is(StatusCode::UNAUTHORIZED, question) {
             let challenge = answer.response.headers();
-            let header = self.authorize(endpoint, name, challenge, known.as_ref()).await?;
+            let header = Box::pin(self.authorize(endpoint, name, challenge, known.as_ref())).await?;
             answer = self.hops(endpoint, question, Some(&header)).await?;
             if answer.is(StatusCode::UNAUTHORIZED, question) {
                 self.tokens().forget(name, &header);
