@@ -15,7 +15,7 @@ test:
 # Format everything.
 fmt:
     cargo fmt --all
-    gofmt -w ci/oracle
+    gofmt -w ci bench
 
 # The figures of the design, each beside a peer measured in the same run.
 bench:

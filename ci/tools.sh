@@ -3,6 +3,7 @@
 
 TESSERA_VERSION=v1.0.4
 CARGO_DENY_VERSION=0.20.2
+CARGO_FUZZ_VERSION=0.13.2
 
 CACHE=$ROOT/ci/.cache
 mkdir -p "$CACHE/bin"
@@ -21,13 +22,20 @@ need_go() {
   command -v go > /dev/null || fail "go is missing: install Go 1.26 or newer"
 }
 
-# Not optimised: it runs for a second, and building it would be most of the time.
-build_cargo_deny() {
-  once "cargo-deny-$CARGO_DENY_VERSION" \
+# build_cargo_tool NAME VERSION. Not optimised: a tool runs for a second, and building it would be most of the time.
+build_cargo_tool() {
+  once "$1-$2" \
     env CARGO_PROFILE_DEV_DEBUG=false \
-    cargo install cargo-deny --debug --quiet --locked --version "$CARGO_DENY_VERSION" \
-    --root "$CACHE" --target-dir "$CACHE/target"
+    cargo install "$1" --debug --quiet --locked --version "$2" --root "$CACHE" --target-dir "$CACHE/target"
   rm -rf "$CACHE/target"
+}
+
+build_cargo_deny() {
+  build_cargo_tool cargo-deny "$CARGO_DENY_VERSION"
+}
+
+build_cargo_fuzz() {
+  build_cargo_tool cargo-fuzz "$CARGO_FUZZ_VERSION"
 }
 
 build_tessera_fsck() {

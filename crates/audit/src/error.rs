@@ -127,6 +127,20 @@ pub enum Error {
         #[source]
         source: tlog::Error,
     },
+    /// A directory that another process works with.
+    #[error("`{}` is held by another process; one monitor at a time can work with one memory", .path.display())]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A file of a monitor that is not as it was left.
+    #[error("line {line} of `{}` is spoilt; put it back, or remove the directory to begin anew", .path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+    },
     /// A checkpoint that does not come after the one that is remembered.
     #[error("a checkpoint of size {new} does not come after the remembered one of size {stored}")]
     Backwards {
@@ -229,6 +243,8 @@ impl Error {
             | Self::Redirect { .. }
             | Self::Missing { .. }
             | Self::Memory { .. }
+            | Self::InUse { .. }
+            | Self::Journal { .. }
             | Self::Policy { .. }
             | Self::Cosigner { .. }
             | Self::NoKey

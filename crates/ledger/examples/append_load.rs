@@ -138,7 +138,11 @@ fn start_and_read(options: &Options, tags: usize) {
     let before = resident();
     let begun = Instant::now();
     let ledger = Ledger::open(options.clone()).unwrap();
-    println!("start with {} leaves: {:.2} s", ledger.published().size, begun.elapsed().as_secs_f64());
+    println!(
+        "start with {} leaves: {:.2} s",
+        ledger.published().unwrap().size,
+        begun.elapsed().as_secs_f64()
+    );
     println!("resident: {} MB after the start, {} MB before, {} MB at most", resident(), before, peak());
     let mut taken = Vec::new();
     for number in (0..tags).step_by(tags / 10_000 + 1) {

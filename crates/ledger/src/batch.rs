@@ -1,22 +1,26 @@
-//! One batch: decides what each submission means for the log and writes the rows of it inside the open transaction.
-//! The rules are those an auditor replays (design §4, U and T). It must not know threads, COMMIT or who waits.
+//! One batch: writes the rows of what was decided inside the open transaction, leaf by leaf, and ends it with its index
+//! leaf. It must not know threads, COMMIT or who waits.
+
+mod decisions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oci::{Name, Sha256Digest, Tag};
+use oci::Name;
 use rusqlite::Connection;
-use taglog::{Leaf, MapValue, Record, SupersedeRule, TagKey, TagMap};
-use tlog::{Frontier, leaf_hash};
+use taglog::{Leaf, MapValue, SupersedeRule, TagKey, TagMap};
+use tlog::{Frontier, Hash, leaf_hash};
 
 use crate::budgets::{Budget, Budgets, Charge, Spent, seconds_until_tomorrow};
+use crate::cosignatures::Cosignature;
 use crate::edge::{Edge, FullTile};
 use crate::error::{AppendError, ClockError, Error};
 use crate::lookup::{self, RecordCache};
 use crate::record::{Entry, Recorded};
-use crate::store::{self, Standing, TagRow, corrupt};
-use crate::submission::{Appended, ManifestBytes, NotRecorded, Observation, Submission};
+use crate::signer::Signer;
+use crate::store::{self, CheckpointRow, TagRow, corrupt};
+use crate::submission::{Appended, ManifestBytes, Submission};
 
 /// Seconds that the clock may be behind the last leaf.
 const BEHIND: u64 = 300;
@@ -24,6 +28,17 @@ const BEHIND: u64 = 300;
 const DAY: u64 = 86_400;
 /// The largest time a leaf can say.
 const LAST_TIME: u64 = 9_999_999_999;
+/// Checkpoints whose cosignatures are kept; at one in ten seconds, those of a day.
+const COSIGNED_CHECKPOINTS: u32 = 8192;
+
+/// What a batch is made of.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Something to record.
+    Submission(Submission),
+    /// Cosignatures of a tree that the log has had; they have been verified.
+    Cosignatures { size: u64, root: Hash, cosignatures: Vec<Cosignature> },
+}
 
 /// The end of the log that the next batch is appended to. A clone costs a few kilobytes.
 #[derive(Clone, Debug)]
@@ -39,6 +54,9 @@ pub(crate) struct Tip {
 pub(crate) struct Terms<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) cache: &'a RecordCache,
+    pub(crate) signer: &'a Signer,
+    /// Checkpoints below this size need no cosignatures any more, but for these two.
+    pub(crate) cosigned_from: (u64, [u64; 2]),
     pub(crate) supersede: SupersedeRule,
     pub(crate) limits: &'a Budgets,
     /// Unix seconds, now.
@@ -109,7 +127,7 @@ pub(crate) struct Drafted {
     pub(crate) charges: Vec<Charge>,
     /// Leaves it appends, its index leaf included; 0 for none.
     pub(crate) leaves: u64,
-    /// Manifests it keeps without a leaf.
+    /// Manifests and checkpoints it keeps without a leaf.
     pub(crate) kept: u64,
     /// Moves counted and not recorded.
     pub(crate) unrecorded_moves: u64,
@@ -133,12 +151,21 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Decides one submission and writes its rows. `Err` in the outer result ends the batch.
-    pub(crate) fn submit(
-        &mut self,
-        submission: &Submission,
-    ) -> Result<Result<Appended, AppendError>, rusqlite::Error> {
-        let decided = match submission {
+    /// Decides one piece of work and writes its rows. `Err` in the outer result ends the batch.
+    pub(crate) fn take(&mut self, work: &Work) -> Result<Result<Appended, AppendError>, rusqlite::Error> {
+        let decided = match work {
+            Work::Submission(submission) => self.submit(submission),
+            Work::Cosignatures { size, root, cosignatures } => self.cosign(*size, *root, cosignatures),
+        };
+        match decided {
+            Ok(appended) => Ok(Ok(appended)),
+            Err(Failure::One(error)) => Ok(Err(error)),
+            Err(Failure::Batch(error)) => Err(error),
+        }
+    }
+
+    fn submit(&mut self, submission: &Submission) -> Result<Appended, Failure> {
+        match submission {
             Submission::Record(observation) => self.record(observation),
             Submission::Moved { name, tag, recorded, seen, upstream_date } => {
                 self.moved(name, tag, recorded, seen, *upstream_date)
@@ -148,12 +175,22 @@ impl<'a> Draft<'a> {
             }
             Submission::Thaw { name, tag, digest, reason } => self.thaw(name, tag, digest, reason),
             Submission::KeepManifest { name, manifest } => self.keep_passing(name, manifest),
-        };
-        match decided {
-            Ok(appended) => Ok(Ok(appended)),
-            Err(Failure::One(error)) => Ok(Err(error)),
-            Err(Failure::Batch(error)) => Err(error),
         }
+    }
+
+    /// Keeps cosignatures with the checkpoint that they are of, signed as it was: the same tree has one signature.
+    fn cosign(&mut self, size: u64, root: Hash, cosignatures: &[Cosignature]) -> Result<Appended, Failure> {
+        let connection = self.terms.connection;
+        let note = self.terms.signer.note(size, root)?;
+        store::insert_checkpoint(connection, &CheckpointRow { size, root, note })?;
+        for cosignature in cosignatures {
+            let line = cosignature.line.to_string();
+            store::insert_cosignature(connection, size, &cosignature.cosigner(), cosignature.time, &line)?;
+        }
+        let (from, kept) = self.terms.cosigned_from;
+        store::prune_checkpoints(connection, from, COSIGNED_CHECKPOINTS, kept)?;
+        self.kept += 1;
+        Ok(Appended::Kept)
     }
 
     /// Appends the index leaf and writes the tiles, if anything was appended.
@@ -187,187 +224,6 @@ impl<'a> Draft<'a> {
         for charge in &self.charges {
             self.spent.refund(charge);
         }
-    }
-
-    fn record(&mut self, seen: &Observation) -> Result<Appended, Failure> {
-        let Observation { freeze, name, tag, manifest, upstream_date, .. } = seen;
-        let key = TagKey::of(name, tag);
-        let current = self.current(&key)?;
-        // What is frozen, and what was thawed, is no longer this policy's to decide: rule U allows no second `tag` leaf.
-        let had_tag = match &current {
-            Some(record) if record.is_frozen() => true,
-            Some(_) => self.row(&key)?.had_tag,
-            None => false,
-        };
-        let freezes = *freeze && !had_tag;
-        if let Some(record) = current.filter(|record| record.is_frozen() || !freezes) {
-            if record.is_frozen() || record.digest() == manifest.digest() {
-                self.keep_if_missing(&record, name, manifest)?;
-                return Ok(Appended::Existing(record));
-            }
-            let time = self.time(*upstream_date)?;
-            self.room()?;
-            let bytes = manifest.bytes().len() as u64;
-            self.charge(Charge { seen: Some(key), manifest_bytes: bytes, ..Charge::default() })?;
-            let leaf = Leaf::Seen(leaf_of(name, tag, manifest, time));
-            return self.change(key, &leaf, had_tag, Some((name, manifest)));
-        }
-        let time = self.time(*upstream_date)?;
-        self.room()?;
-        self.charge(Charge {
-            client: seen.client,
-            upstream: Some(seen.upstream.clone()),
-            manifest_bytes: manifest.bytes().len() as u64,
-            ..Charge::default()
-        })?;
-        let fields = leaf_of(name, tag, manifest, time);
-        let leaf = if freezes { Leaf::Tag(fields) } else { Leaf::Seen(fields) };
-        if self.tip.map.get(&key).is_some() {
-            return self.change(key, &leaf, true, Some((name, manifest)));
-        }
-        let index = self.tip.frontier.size();
-        match store::insert_tag(self.terms.connection, &key, TagRow { index, first: index, had_tag: freezes })
-        {
-            // The map was checked against all of `tags` at the start, so a row that it does not know was put there since.
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                self.uncharge();
-                return Err(corrupt(format!("the row of `{name}:{tag}`")).into());
-            }
-            other => other?,
-        }
-        let record = self.append_record(key, &leaf)?;
-        self.keep(name, manifest)?;
-        Ok(Appended::Recorded(record))
-    }
-
-    fn moved(
-        &mut self,
-        name: &Name,
-        tag: &Tag,
-        recorded: &Sha256Digest,
-        seen: &Sha256Digest,
-        upstream_date: Option<i64>,
-    ) -> Result<Appended, Failure> {
-        let key = TagKey::of(name, tag);
-        let frozen_at = self.current(&key)?.filter(|record| record.is_frozen()).map(|record| record.digest());
-        if frozen_at != Some(*recorded) || recorded == seen {
-            return Ok(Appended::NotRecorded(NotRecorded::NotWanted));
-        }
-        if store::is_moved(self.terms.connection, &key, recorded, seen)? {
-            return Ok(Appended::NotRecorded(NotRecorded::Already));
-        }
-        let time = self.time(upstream_date)?;
-        // The refusal stands without the evidence, so what has no room is counted and forgotten.
-        if self.room().is_err() {
-            self.unrecorded_moves += 1;
-            return Ok(Appended::NotRecorded(NotRecorded::DiskFull));
-        }
-        if self.charge(Charge { moved: Some(key), ..Charge::default() }).is_err() {
-            self.unrecorded_moves += 1;
-            return Ok(Appended::NotRecorded(NotRecorded::Budget));
-        }
-        let index = self.tip.frontier.size();
-        store::insert_move(self.terms.connection, &key, recorded, seen)?;
-        store::insert_change(self.terms.connection, &key, index)?;
-        self.tip.last_time = time;
-        let leaf =
-            Leaf::Moved { name: name.clone(), tag: tag.clone(), recorded: *recorded, seen: *seen, time };
-        self.append(&leaf.to_bytes())?;
-        Ok(Appended::Evidence { index })
-    }
-
-    fn supersede(
-        &mut self,
-        name: &Name,
-        tag: &Tag,
-        old: &Sha256Digest,
-        manifest: &ManifestBytes,
-        reason: &taglog::Reason,
-    ) -> Result<Appended, Failure> {
-        self.operator()?;
-        let key = TagKey::of(name, tag);
-        let current = self.current(&key)?;
-        let stands = match &current {
-            Some(record) if record.digest() != *old => false,
-            Some(record) if record.is_frozen() => *old != manifest.digest(),
-            Some(_) => self.row(&key)?.had_tag,
-            None => false,
-        };
-        if !stands {
-            return Err(AppendError::NotCurrent { name: format!("{name}:{tag}"), current }.into());
-        }
-        let time = self.time(None)?;
-        self.room()?;
-        let leaf = Leaf::Supersede {
-            name: name.clone(),
-            tag: tag.clone(),
-            old: *old,
-            new: manifest.digest(),
-            time,
-            reason: reason.clone(),
-        };
-        self.change(key, &leaf, true, Some((name, manifest)))
-    }
-
-    fn thaw(
-        &mut self,
-        name: &Name,
-        tag: &Tag,
-        digest: &Sha256Digest,
-        reason: &taglog::Reason,
-    ) -> Result<Appended, Failure> {
-        self.operator()?;
-        let key = TagKey::of(name, tag);
-        let current = self.current(&key)?;
-        if !current.as_ref().is_some_and(|record| record.is_frozen() && record.digest() == *digest) {
-            return Err(AppendError::NotCurrent { name: format!("{name}:{tag}"), current }.into());
-        }
-        let time = self.time(None)?;
-        self.room()?;
-        let leaf = Leaf::Thaw {
-            name: name.clone(),
-            tag: tag.clone(),
-            digest: *digest,
-            time,
-            reason: reason.clone(),
-        };
-        self.change(key, &leaf, true, None)
-    }
-
-    fn keep_passing(&mut self, name: &Name, manifest: &ManifestBytes) -> Result<Appended, Failure> {
-        match store::standing(self.terms.connection, name, &manifest.digest())? {
-            Standing::Unknown => return Ok(Appended::NotRecorded(NotRecorded::NotWanted)),
-            Standing::Fetched => return Ok(Appended::NotRecorded(NotRecorded::Already)),
-            Standing::Named => {}
-        }
-        self.room()?;
-        let bytes = manifest.bytes().len() as u64;
-        self.charge(Charge { manifest_bytes: bytes, ..Charge::default() })?;
-        self.keep(name, manifest)?;
-        self.kept += 1;
-        Ok(Appended::Kept)
-    }
-
-    /// Another upstream answer with the recorded digest: the manifest is kept if it was lost or never there.
-    fn keep_if_missing(
-        &mut self,
-        record: &Recorded,
-        name: &Name,
-        manifest: &ManifestBytes,
-    ) -> Result<(), Failure> {
-        let digest = manifest.digest();
-        if record.digest() != digest
-            || store::standing(self.terms.connection, name, &digest)? == Standing::Fetched
-            || self.room().is_err()
-        {
-            return Ok(());
-        }
-        let bytes = manifest.bytes().len() as u64;
-        if self.charge(Charge { manifest_bytes: bytes, ..Charge::default() }).is_ok() {
-            self.keep(name, manifest)?;
-            self.kept += 1;
-        }
-        Ok(())
     }
 
     fn keep(&self, name: &Name, manifest: &ManifestBytes) -> rusqlite::Result<()> {
@@ -497,15 +353,4 @@ pub(crate) fn check_clock(now: u64, last: u64) -> Result<(), ClockError> {
         return Err(ClockError::Beyond { now });
     }
     Ok(())
-}
-
-fn leaf_of(name: &Name, tag: &Tag, manifest: &ManifestBytes, time: u64) -> Record {
-    Record {
-        name: name.clone(),
-        tag: tag.clone(),
-        digest: manifest.digest(),
-        time,
-        media_type: manifest.media_type(),
-        size: manifest.bytes().len() as u64,
-    }
 }

@@ -13,7 +13,6 @@ use arc_swap::ArcSwapOption;
 const WAYS: usize = 4;
 
 /// Cache of values that are looked at in place.
-#[derive(Debug)]
 pub(crate) struct Cache<K, V> {
     sets: Box<[Set<K, V>]>,
     hasher: RandomState,
@@ -26,14 +25,12 @@ pub(crate) struct Cache<K, V> {
 
 type Set<K, V> = [Place<K, V>; WAYS];
 
-#[derive(Debug)]
 struct Place<K, V> {
     /// Hash of the key, so that only the entry wanted is looked at.
     print: AtomicU64,
     entry: ArcSwapOption<Entry<K, V>>,
 }
 
-#[derive(Debug)]
 struct Entry<K, V> {
     key: K,
     value: V,

@@ -157,7 +157,7 @@ fn write_database(path: &Path, options: &Options, origin: &str, signer: &Signer)
         vkey: signer.verifier().to_string(),
         size: edge.size(),
         root,
-        note: signer.checkpoint(edge.size(), root)?,
+        note: signer.note(edge.size(), root)?,
     };
     let connection = schema::create(path)?;
     let doing = "write the first leaves";

@@ -39,6 +39,17 @@ pub enum Error {
         /// The tag or repository asked for.
         name: String,
     },
+    /// No checkpoint has satisfied the policy yet.
+    #[error("no checkpoint has the cosignatures that the policy demands yet; ask again in a moment")]
+    NothingPublished,
+    /// It is not known yet whether the store was rolled back.
+    #[error(
+        "the witnesses have not confirmed yet that this log is the newest they have seen; ask again in a moment"
+    )]
+    Held,
+    /// A size that the log has not had, or a checkpoint that cannot be what it claims to be.
+    #[error(transparent)]
+    Tree(#[from] tlog::Error),
     /// More recorded tags than one proof holds.
     #[error(transparent)]
     TooManyTags(#[from] TooManyTags),
@@ -164,6 +175,18 @@ pub enum AppendError {
         /// `[limits] min_free`.
         min_free: u64,
     },
+    /// Nothing is signed until the witnesses have been asked.
+    #[error("the ledger records nothing until its witnesses confirm that they have seen no longer log; try again in {} ms", .retry_after.as_millis())]
+    Held {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// What was appended is durable and means what it says, but no published checkpoint covers it yet.
+    #[error("leaf {index} is recorded, but no published checkpoint covers it yet; try again in a moment")]
+    NotYetPublished {
+        /// The leaf.
+        index: u64,
+    },
     /// A daily budget is spent.
     #[error("the budget `{}` = {limit} is spent for today; it returns in {} s", .budget.name(), .retry_after.as_secs())]
     Budget {
@@ -203,6 +226,29 @@ fn currently(current: &Option<Arc<Recorded>>) -> String {
     match current {
         Some(record) => format!("; it is `{}` since leaf {}", record.digest(), record.index()),
         None => "; it is not recorded at all".to_owned(),
+    }
+}
+
+/// Cosignatures that could not be taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CosignError {
+    /// Not the size of a checkpoint that this log has signed.
+    #[error("this log has signed no checkpoint of size {size}")]
+    NotSigned {
+        /// The size.
+        size: u64,
+    },
+    /// They could not be stored.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The log could not be read; what was stored before that stays.
+    #[error("the cosigned checkpoint could not be read back")]
+    Read(#[source] Arc<Error>),
+}
+
+impl From<Error> for CosignError {
+    fn from(error: Error) -> Self {
+        Self::Read(Arc::new(error))
     }
 }
 
@@ -277,6 +323,12 @@ pub enum OpenError {
     /// The database could not be read.
     #[error("the log could not be opened; run `tlogistry fsck`, which says what is wrong")]
     Store(#[from] Error),
+    /// The policies for publishing cannot be followed.
+    #[error("the policy for publishing checkpoints cannot be followed: {why}")]
+    Publication {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The sequencer's thread could not be started.
     #[error("cannot start the sequencer")]
     Thread(#[source] io::Error),

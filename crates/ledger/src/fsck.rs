@@ -6,8 +6,9 @@ use std::fmt;
 use oci::Sha256Digest;
 use rusqlite::Connection;
 use taglog::{Leaf, Replay, TagKey};
-use tlog::{VerifierKey, leaf_hash};
+use tlog::{Checkpoint, SignatureLine, VerifierKey, leaf_hash};
 
+use crate::cosignatures;
 use crate::creation::{absent, presence};
 use crate::edge::{Edge, FullTile};
 use crate::error::{Doing, Error, OpenError};
@@ -90,6 +91,15 @@ pub enum Finding {
     },
     /// A kept manifest does not hash to its digest.
     Manifest(String),
+    /// A cosigned checkpoint of this size is not one that the log signed.
+    Checkpoint(u64),
+    /// A cosignature does not verify, or is of no checkpoint.
+    Cosignature {
+        /// Size of its checkpoint.
+        size: u64,
+        /// Whose it is, by its own word.
+        cosigner: String,
+    },
     /// The guard is missing, damaged, of another log, or remembers another tree.
     Guard(String),
     /// The key is missing, malformed or of another log.
@@ -111,6 +121,12 @@ impl fmt::Display for Finding {
                 write!(f, "table `{table}` has {found} rows, the leaves give {expected}")
             }
             Self::Manifest(digest) => write!(f, "the manifest `{digest}` does not hash to its digest"),
+            Self::Checkpoint(size) => {
+                write!(f, "the log signed no checkpoint as the stored one of size {size}")
+            }
+            Self::Cosignature { size, cosigner } => {
+                write!(f, "the cosignature of `{cosigner}` over the checkpoint of size {size} is not valid")
+            }
             Self::Guard(why) | Self::Key(why) => f.write_str(why),
         }
     }
@@ -172,6 +188,7 @@ pub fn fsck(options: &Options, mut progress: impl FnMut(Progress)) -> Result<Rep
             if !is_signed(&head, &verifier) {
                 report.add(Finding::Signature);
             }
+            checkpoints(&connection, &head, &verifier, &replayed, options, &mut report)?;
             guard(&connection, &head, &verifier, options, &mut report);
             key(&verifier, options, &mut report);
         }
@@ -370,6 +387,45 @@ fn manifests(
         }
         Ok::<(), Error>(())
     })
+}
+
+/// Each cosigned checkpoint against the leaves, each of its cosignatures against the keys of the policies.
+fn checkpoints(
+    connection: &Connection,
+    head: &HeadRow,
+    verifier: &VerifierKey,
+    replayed: &Replayed,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), OpenError> {
+    let cosigners = options.publication.cosigners()?;
+    let sizes = store::checkpoints(connection)?;
+    for size in &sizes {
+        let Some(row) = store::checkpoint(connection, *size)? else { continue };
+        let there = *size <= head.size && replayed.replay.published(*size).is_ok();
+        let root =
+            if there { edge_at(connection, *size)?.frontier().map(|tree| tree.root()).ok() } else { None };
+        if root != Some(row.root) || !row.is_signed_by(verifier) {
+            report.add(Finding::Checkpoint(*size));
+        }
+    }
+    for (size, cosigner, line) in store::all_cosignatures(connection)? {
+        let row = if sizes.contains(&size) { store::checkpoint(connection, size)? } else { None };
+        let checkpoint =
+            row.map(|row| Checkpoint { origin: head.origin.clone(), size: row.size, root: row.root });
+        let line: Option<SignatureLine> = line.parse().ok();
+        let stands = match checkpoint.zip(line) {
+            None => false,
+            // A line of somebody whom no policy names any more cannot be judged, and counts for nothing.
+            Some((checkpoint, line)) => {
+                cosignatures::verify(&checkpoint, &[line], &cosigners)?.1.refused.is_empty()
+            }
+        };
+        if !stands {
+            report.add(Finding::Cosignature { size, cosigner });
+        }
+    }
+    Ok(())
 }
 
 fn guard(

@@ -8,12 +8,16 @@ use crate::error::{ClockError, Error, ReadOnly};
 /// The state of the ledger at one moment.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Leaves of the published checkpoint.
+    /// Leaves of the published checkpoint; 0 while none is.
     pub size: u64,
-    /// Whether the published checkpoint verifies with the log's key.
+    /// Leaves of the newest durable checkpoint, published or not.
+    pub newest: u64,
+    /// Whether there is a published checkpoint that verifies with the log's key.
     pub checkpoint_verifies: bool,
     /// Why nothing is recorded, if the ledger is read-only.
     pub read_only: Option<ReadOnly>,
+    /// Nothing is signed until the witnesses have been asked whether they have seen a longer log.
+    pub held: bool,
     /// The sequencer has ended: the ledger was closed, or a COMMIT was in doubt.
     pub stopped: bool,
     /// Why the last batch was not recorded, until one is.
@@ -31,6 +35,7 @@ impl Health {
     pub fn is_ready(&self) -> bool {
         self.checkpoint_verifies
             && self.read_only.is_none()
+            && !self.held
             && !self.stopped
             && self.failing.is_none()
             && self.clock.is_none()

@@ -1,41 +1,38 @@
 //! The handle on an open ledger: everything a server or a command asks of it.
 //! It must not know HTTP, registries or configuration files.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use bytes::Bytes;
-use oci::{Name, Sha256Digest, TagName};
-use taglog::{SupersedeRule, TagKey};
-use tlog::{EntriesId, TileId, VerifierKey};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use taglog::SupersedeRule;
+use tlog::{Policy, VerifierKey};
 use tokio::sync::{oneshot, watch};
 
 use crate::backup;
+use crate::batch::Work;
 use crate::budgets::Spent;
 use crate::creation;
 use crate::error::{AppendError, CreateError, Error, OpenError, ReadOnly};
 use crate::health::Health;
 use crate::lock::DirectoryLock;
 use crate::lookup::RecordCache;
-use crate::manifests::{Manifests, StoredManifest};
+use crate::manifests::Manifests;
 use crate::options::Options;
-use crate::proof;
-use crate::published::{Head, Published};
+use crate::published::Published;
 use crate::readers::Readers;
-use crate::record::{Entry, Recorded};
-use crate::recovery::{Recovered, recover};
+use crate::recovery::{Reached, Recovered, recover};
 use crate::schema::{self, Access};
 use crate::sequencer::{Job, OnItsWay, Sequencer};
 use crate::shared::Shared;
 use crate::statistics::{Counters, Statistics};
-use crate::store;
 use crate::submission::{Appended, Submission};
-use crate::tiles;
+use crate::view::View;
 
 /// What to tell callers when the queue is full; several batches fit into it.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -43,12 +40,11 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// An open log. Clones are cheap and share everything; the data directory stays locked until the last one is gone.
 ///
 /// Reading methods may block for the time of a small read from disk; `lookup` of a cached record does not.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Ledger {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
     /// Taken away when the ledger closes; absent in a read-only ledger.
@@ -78,20 +74,46 @@ impl Ledger {
             Err(_) if !options.data_dir.exists() => return Err(creation::absent(&options)),
             Err(error) => return Err(error.into()),
         };
-        let Recovered { connection, verifier, supersede, tip, published, writable } = recover(&options)?;
+        let publication = &options.publication;
+        let cosigners = publication.cosigners()?;
+        let recovered = recover(&options, &cosigners)?;
+        let Recovered { connection, verifier, supersede, tip, newest, writable, read_only, .. } = recovered;
         if supersede != options.supersede {
             tracing::warn!(
                 "leaf 0 of this log decides about `supersede`; the configuration differs and is ignored"
             );
         }
-        let head = Head { map: tip.map.clone(), published: Arc::new(published) };
+        if let Some(why) = &read_only {
+            tracing::error!(%why, "the ledger is read-only");
+        }
+        let show = |(signed, lines): &Reached| {
+            Arc::new(Published::new(Arc::clone(signed), lines, &options.randomness))
+        };
+        let (cosigned, audited) =
+            (recovered.cosigned.as_ref().map(show), recovered.audited.as_ref().map(show));
+        let published = if publication.is_immediate() { Some(show(&newest)) } else { cosigned.clone() };
+        let (newest, _) = newest;
+        let view = |policy: &Option<Policy>, current| {
+            policy.clone().map(|policy| View::new(policy, current, Arc::clone(&newest)))
+        };
         let shared = Arc::new(Shared {
             data_dir: options.data_dir.clone(),
             guard_path: options.guard_path(),
             verifier,
             supersede,
-            read_only: writable.as_ref().err().cloned(),
-            head: ArcSwap::from_pointee(head),
+            read_only: read_only.map(OnceLock::from).unwrap_or_default(),
+            held: options.hold_until_released.into(),
+            published_size: watch::Sender::new(published.as_ref().map_or(0, |published| published.size)),
+            published: ArcSwapOption::new(published),
+            immediate: publication.is_immediate(),
+            cosigned: view(&publication.witnesses, cosigned),
+            audited: view(&publication.auditors, audited),
+            cosigners,
+            publishing: Mutex::default(),
+            considering: Mutex::default(),
+            signed: watch::Sender::new(Arc::clone(&newest)),
+            newest: ArcSwap::new(newest),
+            randomness: options.randomness.clone(),
             records: RecordCache::new(),
             manifests: Manifests::new(options.manifest_cache),
             readers: Readers::new(options.database_path()),
@@ -108,12 +130,11 @@ impl Ledger {
         let (done, finished) = watch::channel(false);
         let (mut queue, mut writer) = (None, None);
         match writable {
-            Err(why) => {
-                tracing::error!(%why, "the ledger is read-only");
+            None => {
                 // Nothing is left to finish, and readers need no writer.
                 done.send_replace(true);
             }
-            Ok((signer, guard)) => {
+            Some((signer, guard)) => {
                 let sequencer = Sequencer {
                     shared: Arc::clone(&shared),
                     connection,
@@ -146,7 +167,7 @@ impl Ledger {
 
     /// Why nothing is recorded and signed; `None` for a ledger in order.
     pub fn read_only(&self) -> Option<&ReadOnly> {
-        self.inner.shared.read_only.as_ref()
+        self.inner.shared.read_only.get()
     }
 
     /// The log's key, by which anybody can check what it publishes.
@@ -164,33 +185,6 @@ impl Ledger {
         self.inner.shared.supersede
     }
 
-    /// The current record of `key`, durable and in the map of the head; `None` if it was never recorded.
-    ///
-    /// # Errors
-    /// A leaf that is not what the map says is [`Error::Corrupt`], never absence.
-    pub fn lookup(&self, key: &TagKey) -> Result<Option<Arc<Recorded>>, Error> {
-        self.inner.shared.record(key)
-    }
-
-    /// The kept manifest `digest`, if it was fetched under `name`. Its bytes have been hashed.
-    ///
-    /// # Errors
-    /// Bytes that hash to something else are [`Error::Corrupt`].
-    pub fn manifest(&self, name: &Name, digest: &Sha256Digest) -> Result<Option<Arc<StoredManifest>>, Error> {
-        let shared = &self.inner.shared;
-        shared.alarmed(shared.manifests.find(&shared.readers, name, digest))
-    }
-
-    /// Whether an index kept under `name` names `digest` and its bytes are not kept yet, so that
-    /// [`Submission::KeepManifest`] would keep them. A manifest that [`Ledger::manifest`] has in memory costs no read.
-    ///
-    /// # Errors
-    /// A database that cannot be read.
-    pub fn wants_manifest(&self, name: &Name, digest: &Sha256Digest) -> Result<bool, Error> {
-        let shared = &self.inner.shared;
-        shared.manifests.wants(&shared.readers, name, digest)
-    }
-
     /// Records `submission`. Returns once the outcome is durable, signed, guarded and published. Dropping the future
     /// after it was first polled does not take the submission back.
     ///
@@ -199,11 +193,20 @@ impl Ledger {
     /// which finds what was recorded.
     pub async fn append(&self, submission: Submission) -> Result<Appended, AppendError> {
         let shared = &self.inner.shared;
-        if let Some(read_only) = &shared.read_only {
+        if let Some(read_only) = shared.read_only.get() {
             return Err(read_only.clone().into());
         }
+        if shared.held.load(Acquire) {
+            return Err(AppendError::Held { retry_after: RETRY_AFTER });
+        }
+        self.submit(Work::Submission(submission)).await
+    }
+
+    /// Hands `work` to the sequencer and waits for its answer.
+    pub(crate) async fn submit(&self, work: Work) -> Result<Appended, AppendError> {
+        let shared = &self.inner.shared;
         let (reply, answer) = oneshot::channel();
-        let job = Job { submission, reply, _on_its_way: OnItsWay::begin(&shared.on_their_way) };
+        let job = Job { work, reply, _on_its_way: OnItsWay::begin(&shared.on_their_way) };
         let sent = match self.inner.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(queue) => queue.try_send(job),
             None => return Err(AppendError::Stopped),
@@ -215,63 +218,8 @@ impl Ledger {
         }
     }
 
-    /// The published checkpoint and the state of the log at its size.
-    pub fn published(&self) -> Arc<Published> {
-        self.inner.shared.published()
-    }
-
-    /// The bytes of a tile, any width that the published tree has had; `None` for one it does not have.
-    ///
-    /// # Errors
-    /// A full tile that is not what the level above says is [`Error::Corrupt`].
-    pub fn tile(&self, id: TileId) -> Result<Option<Bytes>, Error> {
-        let shared = &self.inner.shared;
-        shared.alarmed(tiles::tile(&shared.published(), &shared.readers, id))
-    }
-
-    /// An entry bundle, any width that the published tree has had; `None` for one it does not have.
-    ///
-    /// # Errors
-    /// A leaf that is not what its tile says is [`Error::Corrupt`].
-    pub fn entries(&self, id: EntriesId) -> Result<Option<Bytes>, Error> {
-        let shared = &self.inner.shared;
-        shared.alarmed(tiles::entries(&shared.published(), &shared.readers, id))
-    }
-
-    /// The tag proof, of presence or absence, at the published checkpoint.
-    ///
-    /// # Errors
-    /// [`Error::NotYetPublished`] for a key that is recorded and not covered; [`Error::ReadOnly`] when the store was
-    /// rolled back, because then absence would prove nothing.
-    pub fn tag_proof(&self, tag: &TagName) -> Result<String, Error> {
-        let shared = &self.inner.shared;
-        shared.can_prove()?;
-        shared.alarmed(proof::tag_proof(shared, tag))
-    }
-
-    /// The proof of all recorded tags of `name`, or that it has none, at the published checkpoint. Costs a read for each
-    /// tag that is not in memory.
-    ///
-    /// # Errors
-    /// As [`Ledger::tag_proof`]; [`Error::TooManyTags`] beyond [`taglog::MAX_PREFIX_TAGS`].
-    pub fn repository_proof(&self, name: &Name) -> Result<String, Error> {
-        let shared = &self.inner.shared;
-        shared.can_prove()?;
-        shared.alarmed(proof::repository_proof(shared, name))
-    }
-
-    /// Every leaf of `key` in the published log, oldest first; empty for a key that was never recorded.
-    ///
-    /// # Errors
-    /// A leaf that is not what its tile says is [`Error::Corrupt`].
-    pub fn history(&self, key: &TagKey) -> Result<Vec<Entry>, Error> {
-        let shared = &self.inner.shared;
-        let published = shared.published();
-        let row = shared.readers.with(|connection| store::tag(connection, key))?;
-        let Some(row) = row else { return Ok(Vec::new()) };
-        let changes = shared.readers.with(|connection| store::changes(connection, key))?;
-        let indices = std::iter::once(row.first).chain(changes).filter(|index| *index < published.size);
-        shared.alarmed(indices.map(|index| tiles::leaf(&published, &shared.readers, index)).collect())
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
     }
 
     /// Copies the running store to the new file `path`, mode 0600, in one consistent state.
@@ -320,6 +268,12 @@ impl Drop for Inner {
             tracing::error!("the sequencer ended in a panic");
         }
         self.shared.readers.close();
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ledger({})", self.origin())
     }
 }
 

@@ -5,11 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+mod advance;
 mod backup;
 mod batch;
 mod budgets;
 mod cache;
 mod clock;
+mod cosignatures;
+mod cosigning;
 mod creation;
 mod disk;
 mod edge;
@@ -24,8 +27,12 @@ mod lookup;
 mod manifests;
 mod options;
 mod proof;
+mod publication;
+mod publish;
 mod published;
+mod randomness;
 mod readers;
+mod reading;
 mod record;
 mod recovery;
 mod schema;
@@ -36,13 +43,17 @@ mod statistics;
 mod store;
 mod submission;
 mod tiles;
+mod view;
 
 pub use crate::backup::backup;
 pub use crate::budgets::{Budget, Budgets};
 pub use crate::clock::Clock;
+pub use crate::cosignatures::Cosigned;
 pub use crate::creation::{Presence, presence};
 pub use crate::disk::FreeSpace;
-pub use crate::error::{AppendError, ClockError, CreateError, Error, KeyError, OpenError, ReadOnly};
+pub use crate::error::{
+    AppendError, ClockError, CosignError, CreateError, Error, KeyError, OpenError, ReadOnly,
+};
 pub use crate::fault::{Fault, Faults, Point};
 pub use crate::fsck::{Finding, Progress, Report, Stage, fsck};
 pub use crate::guard::GuardError;
@@ -51,7 +62,9 @@ pub use crate::ledger::Ledger;
 pub use crate::lock::LockError;
 pub use crate::manifests::StoredManifest;
 pub use crate::options::{OnFatal, Options};
-pub use crate::published::Published;
+pub use crate::publication::{Mode, Publication};
+pub use crate::published::{Published, Signed};
+pub use crate::randomness::Randomness;
 pub use crate::record::{Entry, Recorded};
 pub use crate::statistics::Statistics;
 pub use crate::submission::{Appended, ManifestBytes, NotRecorded, Observation, Submission};

@@ -19,10 +19,8 @@ use crate::store::{self, corrupt};
 const CACHED_RECORDS: usize = 32_768;
 
 /// Records kept in memory.
-#[derive(Debug)]
 pub(crate) struct RecordCache(Cache<TagKey, Known>);
 
-#[derive(Debug)]
 struct Known {
     record: Arc<Recorded>,
     /// Size of the newest tree whose map was seen to hold this record; 0 for none. No two trees of a log have one size.

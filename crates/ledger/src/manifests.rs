@@ -28,13 +28,12 @@ const TYPICAL: usize = 2048;
 const AROUND: usize = 384;
 
 /// The kept manifests, the most used ones in memory.
-#[derive(Debug)]
 pub(crate) struct Manifests {
     cache: Cache<Key, Arc<StoredManifest>>,
 }
 
 /// A manifest is served only under a name it was fetched for, so the name is part of its key.
-#[derive(Debug, Hash, PartialEq)]
+#[derive(Hash, PartialEq)]
 struct Key {
     digest: Sha256Digest,
     name: Name,

@@ -11,6 +11,8 @@ use crate::budgets::Budgets;
 use crate::clock::Clock;
 use crate::disk::FreeSpace;
 use crate::fault::Faults;
+use crate::publication::Publication;
+use crate::randomness::Randomness;
 use crate::schema::DATABASE_FILE;
 
 /// Name of the log key in the data directory, where no other file is configured.
@@ -34,8 +36,15 @@ pub struct Options {
     pub supersede: SupersedeRule,
     /// `[limits]`.
     pub limits: Budgets,
+    /// When a checkpoint is published, and whose cosignatures are collected.
+    pub publication: Publication,
+    /// Sign nothing after the start until [`Ledger::release`](crate::Ledger::release): for a log with witnesses, which
+    /// are asked first whether they have seen a longer one.
+    pub hold_until_released: bool,
     /// The time.
     pub clock: Clock,
+    /// Random bytes that are no secret.
+    pub randomness: Randomness,
     /// Free bytes of the volume.
     pub free_space: FreeSpace,
     /// Bytes of manifests kept in memory.
@@ -59,7 +68,10 @@ impl Options {
             origin: None,
             supersede: SupersedeRule::Operator,
             limits: Budgets::default(),
+            publication: Publication::default(),
+            hold_until_released: false,
             clock: Clock::system(),
+            randomness: Randomness::system(),
             free_space: FreeSpace::system(),
             manifest_cache: 64 << 20,
             queue: 4096,

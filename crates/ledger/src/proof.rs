@@ -1,4 +1,4 @@
-//! Proofs at the published checkpoint (design §4): inclusion of the last index leaf, and the map's word on a tag or on
+//! Proofs at a published checkpoint (design §4): inclusion of the last index leaf, and the map's word on a tag or on
 //! all tags of a repository. It must not know who asks, and never lets "not yet published" look like "never recorded".
 
 use oci::{Name, TagName};
@@ -7,19 +7,21 @@ use tlog::inclusion_proof_of_next;
 
 use crate::error::Error;
 use crate::lookup;
+use crate::published::Published;
 use crate::shared::Shared;
 use crate::store;
 
-/// The proof of what the published map says of `tag`.
-pub(crate) fn tag_proof(shared: &Shared, tag: &TagName) -> Result<String, Error> {
+/// The proof of what the map of `published` says of `tag`.
+pub(crate) fn tag_proof(shared: &Shared, published: &Published, tag: &TagName) -> Result<String, Error> {
     let key = TagKey::of(&tag.name, &tag.tag);
-    let head = shared.head.load();
-    let published = &head.published;
     let leaf = match published.map.get(&key) {
-        None if head.map.get(&key).is_some() => {
+        None if shared.newest.load().map.get(&key).is_some() => {
             return Err(Error::NotYetPublished { name: tag.to_string() });
         }
-        None => None,
+        None => {
+            shared.can_deny()?;
+            None
+        }
         Some(value) => {
             let read = |index| shared.readers.with(|connection| store::entry(connection, index));
             Some(lookup::record(&key, &value, &shared.records, read)?)
@@ -35,14 +37,14 @@ pub(crate) fn tag_proof(shared: &Shared, tag: &TagName) -> Result<String, Error>
     }))
 }
 
-/// The proof of what the published map says of all tags of `name`.
-pub(crate) fn repository_proof(shared: &Shared, name: &Name) -> Result<String, Error> {
+/// The proof of what the map of `published` says of all tags of `name`.
+pub(crate) fn repository_proof(shared: &Shared, published: &Published, name: &Name) -> Result<String, Error> {
+    // It denies every tag that it does not list.
+    shared.can_deny()?;
     let prefix = TagKey::repository(name);
-    let head = shared.head.load();
-    let published = &head.published;
     let proof = published.map.prove_prefix(&prefix, MAX_PREFIX_TAGS)?;
     // Keys never leave the map, so an equal number means the same keys; a list without one would deny it.
-    if head.map.count_under(&prefix) != proof.entries().len() as u64 {
+    if shared.newest.load().map.count_under(&prefix) != proof.entries().len() as u64 {
         return Err(Error::NotYetPublished { name: name.to_string() });
     }
     let read = |index| shared.readers.with(|connection| store::entry(connection, index));

@@ -1,17 +1,23 @@
-//! What readers see: the published checkpoint with everything needed to prove and serve under it, swapped as a whole
-//! after its batch is durable. It must not know how batches are made.
+//! Checkpoints and the state of the log at their sizes: what is durable and signed, and what of it is served with which
+//! signatures. Each is swapped as a whole. It must not know how batches are made or when one is published.
 
+use std::fmt::{self, Write as _};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use taglog::TagMap;
-use tlog::{Frontier, Hash};
+use tlog::{Frontier, Hash, SignatureLine};
 
 use crate::edge::Edge;
+use crate::randomness::Randomness;
 
-/// A checkpoint that may leave the process, and the state of the log at its size.
-#[derive(Debug)]
-pub struct Published {
-    /// The signed checkpoint, as `/log/checkpoint` serves it.
+/// Name on the signature line that no verifier knows.
+const GREASE: &str = "grease.invalid";
+
+/// A durable checkpoint that the log has signed, and the state of the log at its size. What witnesses are asked to
+/// cosign; it may not be published yet.
+pub struct Signed {
+    /// The checkpoint with the log's own signatures and no others.
     pub note: Arc<str>,
     /// Its size; the last leaf is an `index` leaf.
     pub size: u64,
@@ -27,11 +33,77 @@ pub struct Published {
     pub(crate) edge: Edge,
 }
 
-/// The newest durable state and the published one. They are the same tree as long as nothing holds a checkpoint back.
+/// A checkpoint that may leave the process; dereferences to the state of the log at its size.
 #[derive(Debug)]
-pub(crate) struct Head {
-    /// The map over all durable leaves.
-    pub(crate) map: TagMap,
-    /// The published checkpoint.
-    pub(crate) published: Arc<Published>,
+pub struct Published {
+    /// The checkpoint as it is served: the log's signatures, cosignatures, and one line that nobody can check.
+    pub note: Arc<str>,
+    pub(crate) signed: Arc<Signed>,
+}
+
+impl Published {
+    /// `signed` with the cosignatures `lines`. It gets one more signature line that nobody can check, different each
+    /// time, so that verifiers which stumble over unknown keys are noticed early.
+    pub(crate) fn new(signed: Arc<Signed>, lines: &[SignatureLine], randomness: &Randomness) -> Self {
+        let mut note = signed.note.to_string();
+        for line in lines.iter().chain(&grease(randomness)) {
+            // Writing to a String does not fail.
+            let _infallible = writeln!(note, "{line}");
+        }
+        Self { note: note.into(), signed }
+    }
+}
+
+impl Deref for Published {
+    type Target = Signed;
+
+    fn deref(&self) -> &Signed {
+        &self.signed
+    }
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signed").field("size", &self.size).field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+fn grease(randomness: &Randomness) -> Option<SignatureLine> {
+    let (id, noise) = (randomness.bytes::<4>()?, randomness.bytes::<16>()?);
+    SignatureLine::new(GREASE, id, noise.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tlog::{Checkpoint, KeyAlgorithm, SignedCheckpoint, SigningKey};
+
+    use super::*;
+
+    #[test]
+    fn a_published_note_carries_cosignatures_and_one_line_of_noise() {
+        let key = SigningKey::from_seed("a/log", KeyAlgorithm::Ed25519, &[1; 32]).unwrap();
+        let checkpoint = Checkpoint { origin: "a/log".to_owned(), size: 2, root: Hash::EMPTY };
+        let signed = Arc::new(Signed {
+            note: checkpoint.sign(&key).unwrap().to_string().into(),
+            size: 2,
+            root: Hash::EMPTY,
+            map: TagMap::new(),
+            before: Frontier::new(),
+            time: 0,
+            edge: Edge::default(),
+        });
+        let cosignature = SignatureLine::new("w", [1; 4], vec![2; 72]).unwrap();
+        let seven = Randomness::new(|bytes| {
+            bytes.fill(7);
+            true
+        });
+        let published = Published::new(Arc::clone(&signed), std::slice::from_ref(&cosignature), &seven);
+        let note: SignedCheckpoint = published.note.parse().unwrap();
+        note.verify(&key.verifier()).unwrap();
+        let [_, second, third] = note.note().signatures() else { panic!("{}", published.note) };
+        assert_eq!(*second, cosignature);
+        assert_eq!((third.name(), third.id(), third.signature()), (GREASE, [7; 4], &[7; 16][..]));
+        let silent = Published::new(signed, &[], &Randomness::new(|_| false));
+        assert_eq!(silent.note, silent.signed.note);
+    }
 }

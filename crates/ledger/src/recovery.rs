@@ -2,20 +2,31 @@
 //! What fails a check is refused; what is only incomplete is opened read-only. It must not change the log: the only
 //! thing written is the guard, when it is behind.
 
-use rusqlite::Connection;
-use taglog::{Leaf, MapValue, SupersedeRule, TagMap};
-use tlog::{Frontier, Hash, SignedCheckpoint, TILE_WIDTH, VerifierKey, leaf_hash};
+use std::sync::Arc;
 
+use rusqlite::Connection;
+use taglog::{Leaf, MapValue, SupersedeRule, TagKey, TagMap};
+use tlog::{
+    Frontier, Hash, Note, Policy, SignatureLine, SignedCheckpoint, TILE_WIDTH, VerifierKey, leaf_hash,
+};
+
+use crate::advance::advance;
 use crate::batch::Tip;
+use crate::cosignatures;
 use crate::creation::{absent, presence};
 use crate::edge::{self, Edge, perfect_root};
 use crate::error::{Error, OpenError, ReadOnly};
 use crate::guard::{Guard, GuardError, Mark};
 use crate::options::Options;
-use crate::published::Published;
+use crate::published::Signed;
 use crate::schema::{self, Access};
 use crate::signer::Signer;
-use crate::store::{self, HeadRow, corrupt};
+use crate::store::{self, CheckpointRow, HeadRow, TagRow, corrupt};
+use crate::view::{Found, newest_satisfying};
+
+/// How many leaves a cosigned checkpoint may be behind the head to be made servable again at the start, where nothing
+/// demands it.
+const WORTH_REACHING: u64 = 1 << 20;
 
 /// A log that holds together.
 pub(crate) struct Recovered {
@@ -23,13 +34,22 @@ pub(crate) struct Recovered {
     pub(crate) verifier: VerifierKey,
     pub(crate) supersede: SupersedeRule,
     pub(crate) tip: Tip,
-    pub(crate) published: Published,
-    /// What signing needs, or why nothing may be signed.
-    pub(crate) writable: Result<(Signer, Guard), ReadOnly>,
+    /// The state at the head, with the cosignatures that it has.
+    pub(crate) newest: Reached,
+    /// The newest checkpoints that satisfy the policies of witnesses and of auditors.
+    pub(crate) cosigned: Option<Reached>,
+    pub(crate) audited: Option<Reached>,
+    /// What signing needs.
+    pub(crate) writable: Option<(Signer, Guard)>,
+    /// Why nothing may be recorded.
+    pub(crate) read_only: Option<ReadOnly>,
 }
 
+/// A state of the log with the cosignatures of its checkpoint.
+pub(crate) type Reached = (Arc<Signed>, Vec<SignatureLine>);
+
 /// Opens the database and runs every check of the start.
-pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(options: &Options, cosigners: &[VerifierKey]) -> Result<Recovered, OpenError> {
     let path = options.database_path();
     if !presence(options).database {
         return Err(absent(options));
@@ -44,9 +64,13 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let verifier: VerifierKey =
         head.vkey.parse().map_err(|_| inconsistent("the stored verifier key is malformed"))?;
     let supersede = rules(&connection)?.ok_or_else(|| inconsistent("leaf 0 does not state the rules"))?;
-    let tree =
-        tree(&connection, &head)?.ok_or_else(|| inconsistent("the right edge does not give the root"))?;
-    let map = map(&connection, &tree.edge)?;
+    if store::last_entry(&connection)? != head.size.checked_sub(1) {
+        return Err(inconsistent("it holds more or fewer leaves than its head says"));
+    }
+    let tree = tree(&connection, head.size, &head.root)?
+        .ok_or_else(|| inconsistent("the right edge does not give the root"))?;
+    let cosigned = cosigned(&connection, options, cosigners, &verifier, head.size)?;
+    let (map, states) = states(&connection, &head, &tree.edge, &cosigned)?;
     if tree.last != (Leaf::Index { index: head.size - 1, count: map.len(), root: map.root() }) {
         return Err(inconsistent("the tag map is not the one of the last index leaf"));
     }
@@ -56,22 +80,108 @@ pub(crate) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let key = signer(options, &verifier)?;
     let guard = guard(options, &connection, &head, &verifier)?;
     // A rollback outweighs everything else: it says that the database is not to be believed about absence.
-    let writable = match (guard, key) {
-        (Err(read_only), _) | (Ok(_), Err(read_only)) => Err(read_only),
-        (Ok(_), Ok(_)) if tree.closed => Err(ReadOnly::Closed),
-        (Ok(guard), Ok(signer)) => Ok((signer, guard)),
+    let (writable, read_only) = match (guard, key) {
+        (Err(read_only), _) | (Ok(_), Err(read_only)) => (None, Some(read_only)),
+        (Ok(guard), Ok(signer)) => (Some((signer, guard)), tree.closed.then_some(ReadOnly::Closed)),
     };
-    let published = Published {
-        note: head.note.into(),
+    let tip =
+        Tip { frontier: tree.frontier, edge: tree.edge.clone(), map: map.clone(), last_time: tree.last_time };
+    let newest = Arc::new(Signed {
+        note: signature_of_the_log(&head.note, &verifier)?.into(),
         size: head.size,
         root: head.root,
-        map: map.clone(),
+        map,
         before: tree.before,
         time: tree.last_time,
-        edge: tree.edge.clone(),
+        edge: tree.edge,
+    });
+    let [cosigned, audited] = cosigned.map(|found| {
+        let (row, cosignatures) = found?;
+        let reached = states.iter().chain([&newest]).find(|state| state.size == row.size)?;
+        Some((Arc::clone(reached), cosignatures::lines(&cosignatures)))
+    });
+    let row = store::checkpoint(&connection, head.size)?.filter(|row| row.is_signed_by(&verifier));
+    let lines = match row {
+        Some(row) => cosignatures::of_checkpoint(&connection, verifier.name(), &row, cosigners)?,
+        None => Vec::new(),
     };
-    let tip = Tip { frontier: tree.frontier, edge: tree.edge, map, last_time: tree.last_time };
-    Ok(Recovered { connection, verifier, supersede, tip, published, writable })
+    let newest = (newest, cosignatures::lines(&lines));
+    Ok(Recovered { connection, verifier, supersede, tip, newest, cosigned, audited, writable, read_only })
+}
+
+/// The newest stored checkpoints that satisfy the policies of witnesses and of auditors. One that has to be published
+/// is looked for from the beginning; audited ones are never newer than what is published.
+fn cosigned(
+    connection: &Connection,
+    options: &Options,
+    cosigners: &[VerifierKey],
+    log: &VerifierKey,
+    size: u64,
+) -> Result<[Option<Found>; 2], Error> {
+    let publication = &options.publication;
+    let in_reach = size.saturating_sub(WORTH_REACHING);
+    let find = |policy: &Option<Policy>, sizes| match policy {
+        None => Ok(None),
+        Some(policy) => newest_satisfying(connection, policy, cosigners, log, sizes),
+    };
+    let from = if publication.is_immediate() { in_reach } else { 0 };
+    let cosigned = find(&publication.witnesses, from..=size)?;
+    let published =
+        if publication.is_immediate() { size } else { cosigned.as_ref().map_or(0, |(row, _)| row.size) };
+    let audited = find(&publication.auditors, in_reach..=published)?;
+    Ok([cosigned, audited])
+}
+
+/// The map of the head, and the states of the log at those of the `cosigned` checkpoints that are older. All share what
+/// their maps have in common.
+fn states(
+    connection: &Connection,
+    head: &HeadRow,
+    edge: &Edge,
+    cosigned: &[Option<Found>; 2],
+) -> Result<(TagMap, Vec<Arc<Signed>>), Error> {
+    let mut rows: Vec<&CheckpointRow> = cosigned.iter().flatten().map(|(row, _)| row).collect();
+    rows.retain(|row| row.size < head.size);
+    rows.sort_by_key(|row| row.size);
+    rows.dedup_by_key(|row| row.size);
+    let Some((oldest, newer)) = rows.split_first() else {
+        return Ok((map(connection, edge, head.size)?, Vec::new()));
+    };
+    let map = map(connection, edge, oldest.size)?;
+    let tree = tree(connection, oldest.size, &oldest.root)?;
+    let index = Leaf::Index { index: oldest.size - 1, count: map.len(), root: map.root() };
+    let tree = tree.filter(|tree| tree.last == index);
+    let tree = tree.ok_or_else(|| corrupt(format!("the log at the cosigned size {}", oldest.size)))?;
+    let mut states = vec![Arc::new(Signed {
+        note: oldest.note.as_str().into(),
+        size: oldest.size,
+        root: oldest.root,
+        map,
+        before: tree.before,
+        time: tree.last_time,
+        edge: tree.edge,
+    })];
+    let head = CheckpointRow { size: head.size, root: head.root, note: String::new() };
+    let mut newest = None;
+    for row in newer.iter().copied().chain([&head]) {
+        if let Some(from) = states.last() {
+            let state = advance(connection, from, row)?;
+            if row.size == head.size {
+                newest = Some(state.map);
+            } else {
+                states.push(Arc::new(state));
+            }
+        }
+    }
+    Ok((newest.ok_or_else(|| corrupt("the head"))?, states))
+}
+
+/// The note with the log's own signatures and no other lines.
+fn signature_of_the_log(note: &str, log: &VerifierKey) -> Result<String, Error> {
+    let note: Note = note.parse()?;
+    let mut own = Note::unsigned(note.text().to_owned())?;
+    note.lines_of(log).for_each(|line| own.push(line.clone()));
+    Ok(own.to_string())
 }
 
 /// What leaf 0 says; `None` when it is no leaf 0.
@@ -130,12 +240,9 @@ struct Tree {
     closed: bool,
 }
 
-/// The tree of the head; `None` when the database holds another one.
-fn tree(connection: &Connection, head: &HeadRow) -> Result<Option<Tree>, Error> {
-    let Some(last) = head.size.checked_sub(1).filter(|last| *last > 0) else { return Ok(None) };
-    if store::last_entry(connection)? != Some(last) {
-        return Ok(None);
-    }
+/// The tree of `size` and `root`; `None` when the database holds another one.
+fn tree(connection: &Connection, size: u64, root: &Hash) -> Result<Option<Tree>, Error> {
+    let Some(last) = size.checked_sub(1).filter(|last| *last > 0) else { return Ok(None) };
     let mut edge = edge_at(connection, last)?;
     let (Ok(before), Some(bytes)) = (edge.frontier(), store::entry(connection, last)?) else {
         return Ok(None);
@@ -150,7 +257,7 @@ fn tree(connection: &Connection, head: &HeadRow) -> Result<Option<Tree>, Error> 
     let mut frontier = before.clone();
     frontier.push(leaf_hash(&bytes));
     let Ok(leaf) = Leaf::parse(&bytes) else { return Ok(None) };
-    if frontier.root() != head.root {
+    if frontier.root() != *root {
         return Ok(None);
     }
     let (last_time, closed) = ending(connection, last)?;
@@ -170,8 +277,36 @@ fn ending(connection: &Connection, last: u64) -> Result<(u64, bool), Error> {
     Ok((0, false))
 }
 
-/// The map of all rows of `tags`, with the leaf hashes of the tiles.
-fn map(connection: &Connection, edge: &Edge) -> Result<TagMap, Error> {
+/// The map at `size`: all rows of `tags`, those that have changed since put back, with the leaf hashes of the tiles.
+fn map(connection: &Connection, edge: &Edge, size: u64) -> Result<TagMap, Error> {
+    let hashes = leaf_hashes(connection, edge)?;
+    let mut failed = None;
+    let map = store::with_tags(connection, |rows| {
+        TagMap::from_sorted(std::iter::from_fn(|| {
+            loop {
+                let (key, row) = rows.next()?;
+                // A row beyond the head is wrong whatever the map of an older size says.
+                let current = value(&hashes, row.index);
+                let value = match current.and_then(|_| place_at(connection, &key, row, size)) {
+                    Ok(None) => continue,
+                    Ok(Some(index)) => value(&hashes, index),
+                    Err(error) => Err(error),
+                };
+                return value.map(|value| (key, value)).map_err(|error| failed = Some(error)).ok();
+            }
+        }))
+    })?;
+    failed.map_or(Ok(map), Err)
+}
+
+fn value(hashes: &[[u8; 32]], index: u64) -> Result<MapValue, Error> {
+    let hash = usize::try_from(index).ok().and_then(|index| hashes.get(index));
+    let hash = hash.ok_or_else(|| corrupt(format!("a tag's row, which points to leaf {index},")))?;
+    Ok(MapValue { index, leaf_hash: Hash::from_bytes(*hash) })
+}
+
+/// Hashes of all leaves.
+fn leaf_hashes(connection: &Connection, edge: &Edge) -> Result<Vec<[u8; 32]>, Error> {
     let size = usize::try_from(edge.size()).unwrap_or(usize::MAX);
     let mut hashes: Vec<[u8; 32]> = Vec::with_capacity(size);
     store::tiles(connection, 0, 0, |index, data| {
@@ -183,20 +318,21 @@ fn map(connection: &Connection, edge: &Edge) -> Result<TagMap, Error> {
         Ok(())
     })?;
     hashes.extend(edge.partial(0).iter().map(|hash| *hash.as_bytes()));
-    let mut beyond = None;
-    let map = store::with_tags(connection, |rows| {
-        TagMap::from_sorted(rows.map_while(|(key, row)| {
-            let hash = usize::try_from(row.index).ok().and_then(|index| hashes.get(index));
-            if hash.is_none() {
-                beyond = Some(row.index);
-            }
-            Some((key, MapValue { index: row.index, leaf_hash: Hash::from_bytes(*hash?) }))
-        }))
-    })?;
-    match beyond {
-        Some(index) => Err(corrupt(format!("a tag's row, which points to leaf {index},"))),
-        None => Ok(map),
+    Ok(hashes)
+}
+
+/// Where the current leaf of `key` was when the log had `size` leaves; `None` when it had none yet.
+fn place_at(connection: &Connection, key: &TagKey, row: TagRow, size: u64) -> Result<Option<u64>, Error> {
+    if row.index < size {
+        return Ok(Some(row.index));
     }
+    for index in store::changes(connection, key)?.into_iter().rev().filter(|index| *index < size) {
+        let leaf = store::entry(connection, index)?.and_then(|leaf| Leaf::parse(&leaf).ok());
+        if leaf.ok_or_else(|| corrupt(format!("leaf {index}")))?.current().is_some() {
+            return Ok(Some(index));
+        }
+    }
+    Ok(Some(row.first).filter(|first| *first < size))
 }
 
 fn signer(options: &Options, verifier: &VerifierKey) -> Result<Result<Signer, ReadOnly>, OpenError> {

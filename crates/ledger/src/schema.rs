@@ -19,7 +19,7 @@ const APPLICATION_ID: i32 = 0x746c_6f67;
 const STATEMENTS: usize = 64;
 
 /// Each entry brings a database from the version of its position to the next.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Full tiles only: a partial tile is a prefix of the current one. `tags` is what decides first-seen; `changes` are a
 /// key's leaves after its first. A row of `manifest_names` with `fetched` 0 says that an index kept under this name
@@ -70,6 +70,24 @@ const VERSION_1: &str = "
         fetched INTEGER NOT NULL,
         PRIMARY KEY (digest, name)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// `checkpoints` are those that somebody has cosigned, with the log's own signatures; a line of `cosignatures` stands
+/// under the cosigner's name and key id. `log_keys` are the keys that may sign besides the one the log was made with.
+const VERSION_2: &str = "
+    CREATE TABLE checkpoints (
+        size INTEGER PRIMARY KEY,
+        root BLOB NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE cosignatures (
+        size INTEGER NOT NULL,
+        cosigner TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        line TEXT NOT NULL,
+        PRIMARY KEY (size, cosigner)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE log_keys (vkey TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ";
 
 /// What a connection is for.
@@ -190,14 +208,15 @@ mod tests {
         let path = directory.path().join(DATABASE_FILE);
         let connection = create(&path).unwrap();
         connection.execute("INSERT INTO entries VALUES (0, x'00')", ()).unwrap();
+        let (before, after) = (version(&connection), version(&connection) + 1);
         let migrations =
             [MIGRATIONS, &["DELETE FROM entries; CREATE TABLE more (id INTEGER) STRICT;"]].concat();
         migrate(&connection, &path, &migrations).unwrap();
-        assert_eq!(version(&connection), 2);
+        assert_eq!(version(&connection), after);
         let count = "SELECT count(*) FROM entries";
         assert_eq!(connection.query_row(count, (), |row| row.get::<_, i64>(0)).unwrap(), 0);
-        let copy = Connection::open(backup_before(&path, 1)).unwrap();
-        assert_eq!(version(&copy), 1);
+        let copy = Connection::open(backup_before(&path, before)).unwrap();
+        assert_eq!(version(&copy), before);
         assert_eq!(copy.query_row(count, (), |row| row.get::<_, i64>(0)).unwrap(), 1);
     }
 
@@ -206,11 +225,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(DATABASE_FILE);
         let connection = create(&path).unwrap();
+        let before = version(&connection);
         let migrations = [MIGRATIONS, &["CREATE TABLE more (id INTEGER); NOT SQL;"]].concat();
         assert!(migrate(&connection, &path, &migrations).is_err());
         drop(connection);
         let connection = connect(&path, Access::Write).unwrap();
-        assert_eq!(version(&connection), 1);
+        assert_eq!(version(&connection), before);
         assert!(connection.prepare("SELECT * FROM more").is_err());
     }
 

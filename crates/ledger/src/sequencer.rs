@@ -11,32 +11,32 @@ use rusqlite::{Connection, ErrorCode};
 use taglog::SupersedeRule;
 use tokio::sync::oneshot;
 
-use crate::batch::{Draft, Drafted, Terms, Tip};
+use crate::batch::{Draft, Drafted, Terms, Tip, Work};
 use crate::budgets::{Budgets, Spent};
 use crate::clock::Clock;
 use crate::disk::FreeSpace;
-use crate::error::{AppendError, Doing, Error};
+use crate::error::{AppendError, Doing, Error, ReadOnly};
 use crate::fault::{Fault, Faults, Point};
 use crate::guard::{Guard, Mark};
 use crate::options::OnFatal;
-use crate::published::{Head, Published};
+use crate::published::Signed;
 use crate::shared::Shared;
 use crate::signer::Signer;
 use crate::store;
-use crate::submission::{Appended, Submission};
+use crate::submission::Appended;
 
 /// Most submissions of one batch.
 const BATCH: usize = 1024;
 /// How long a batch waits for submissions that are known to be on their way.
 const LINGER: Duration = Duration::from_millis(2);
 
-/// What a submission is answered with.
+/// What a piece of work is answered with.
 pub(crate) type Answer = Result<Appended, AppendError>;
 
-/// A submission and whoever waits for it.
+/// A piece of work and whoever waits for it.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) submission: Submission,
+    pub(crate) work: Work,
     pub(crate) reply: oneshot::Sender<Answer>,
     pub(crate) _on_its_way: OnItsWay,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Sequencer {
     pub(crate) faults: Faults,
     pub(crate) spent: Spent,
     /// Committed, but not yet in the guard: nothing of it has left the process.
-    pub(crate) unguarded: Option<Head>,
+    pub(crate) unguarded: Option<Arc<Signed>>,
     /// A transaction failed since the head was last read.
     pub(crate) doubtful: bool,
     /// A COMMIT whose outcome is unknown has ended this sequencer.
@@ -126,6 +126,10 @@ impl Sequencer {
         if self.dead {
             return answer_all(jobs, &AppendError::Stopped);
         }
+        let jobs = self.refuse_if_read_only(jobs);
+        if jobs.is_empty() {
+            return;
+        }
         if let Err(failed) = self.settle() {
             return self.fail(jobs, failed);
         }
@@ -147,6 +151,17 @@ impl Sequencer {
         }
     }
 
+    /// What was found out while the jobs waited in the queue; the last checkpoint of a closed log may still be cosigned.
+    fn refuse_if_read_only(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let Some(read_only) = self.shared.read_only.get() else { return jobs };
+        let may_be_cosigned = *read_only == ReadOnly::Closed;
+        let (work, refused) = jobs
+            .into_iter()
+            .partition(|job| may_be_cosigned && matches!(job.work, Work::Cosignatures { .. }));
+        answer_all(refused, &read_only.clone().into());
+        work
+    }
+
     /// After a failure: what is really on disk, and what still has to be guarded.
     fn settle(&mut self) -> Result<(), Failed> {
         if self.doubtful {
@@ -164,7 +179,7 @@ impl Sequencer {
     }
 
     /// One transaction. Returns the answers, and what to publish if leaves were appended.
-    fn commit(&mut self, jobs: &[Job]) -> Result<(Vec<Answer>, Option<Head>), Failed> {
+    fn commit(&mut self, jobs: &[Job]) -> Result<(Vec<Answer>, Option<Arc<Signed>>), Failed> {
         let begun = match self.faults.at(Point::Begin) {
             Some(fault) => Err(fault.sqlite()),
             None => self.connection.execute_batch("BEGIN IMMEDIATE"),
@@ -203,6 +218,8 @@ impl Sequencer {
         let terms = Terms {
             connection: &self.connection,
             cache: &self.shared.records,
+            signer: &self.signer,
+            cosigned_from: self.shared.cosigned_from(),
             supersede: self.supersede,
             limits: &self.limits,
             now: self.clock.now(),
@@ -211,7 +228,7 @@ impl Sequencer {
         let mut draft = Draft::new(terms, self.tip.clone(), &mut self.spent);
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match draft.submit(&job.submission) {
+            match draft.take(&job.work) {
                 Ok(answer) => answers.push(answer),
                 Err(source) => {
                     draft.abandon();
@@ -228,17 +245,17 @@ impl Sequencer {
     }
 
     /// Signs the checkpoint of `drafted` and moves the head row to it; `None` when no leaf was appended.
-    fn sign(&self, drafted: &Drafted) -> Result<Option<Head>, Error> {
+    fn sign(&self, drafted: &Drafted) -> Result<Option<Arc<Signed>>, Error> {
         if drafted.leaves == 0 {
             return Ok(None);
         }
         let (size, root) = (drafted.tip.frontier.size(), drafted.tip.frontier.root());
-        let note = self.signer.checkpoint(size, root)?;
+        let note = self.signer.note(size, root)?;
         let moved = store::advance_head(&self.connection, self.tip.frontier.size(), size, &root, &note);
         if !moved.doing("move the head")? {
             return Err(store::corrupt("the head"));
         }
-        let published = Published {
+        Ok(Some(Arc::new(Signed {
             note: note.into(),
             size,
             root,
@@ -246,8 +263,7 @@ impl Sequencer {
             before: drafted.before.clone(),
             time: drafted.tip.last_time,
             edge: drafted.tip.edge.clone(),
-        };
-        Ok(Some(Head { map: drafted.tip.map.clone(), published: Arc::new(published) }))
+        })))
     }
 
     fn faulty_commit(&self) -> rusqlite::Result<()> {
@@ -262,9 +278,9 @@ impl Sequencer {
     }
 
     /// Writes the guard for `head` and shows it to readers. On error the head is kept for the next batch.
-    fn guard_and_publish(&mut self, head: Option<Head>) -> Result<(), Error> {
+    fn guard_and_publish(&mut self, head: Option<Arc<Signed>>) -> Result<(), Error> {
         let Some(head) = head else { return Ok(()) };
-        let mark = Mark { size: head.published.size, root: head.published.root };
+        let mark = Mark { size: head.size, root: head.root };
         let fault = self.faults.at(Point::Guard);
         let written = match fault {
             Some(Fault::Full | Fault::Lost) => Ok(()),
@@ -285,7 +301,7 @@ impl Sequencer {
             self.end(&error);
             return Ok(());
         }
-        self.shared.head.store(Arc::new(head));
+        self.shared.show(head);
         Ok(())
     }
 

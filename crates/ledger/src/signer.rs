@@ -6,13 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use tlog::{Checkpoint, Hash, KeyAlgorithm, SignatureLine, SigningKey, VerifierKey};
+use tlog::{Checkpoint, Hash, KeyAlgorithm, SigningKey, VerifierKey};
 
 use crate::disk::sync_directory_of;
 use crate::error::{CreateError, Error, KeyError};
-
-/// Name on the signature line that no verifier knows; see [`Signer::checkpoint`].
-const GREASE: &str = "grease.invalid";
 
 /// Signs the checkpoints of one log.
 #[derive(Debug)]
@@ -61,15 +58,9 @@ impl Signer {
         self.key.verifier()
     }
 
-    /// The signed checkpoint. It carries one more signature line that nobody can check, different each time, so that
-    /// verifiers which stumble over unknown keys are noticed before there are witnesses.
-    pub(crate) fn checkpoint(&self, size: u64, root: Hash) -> Result<String, Error> {
+    /// The signed checkpoint: the same bytes for the same tree, however often it is asked for.
+    pub(crate) fn note(&self, size: u64, root: Hash) -> Result<String, Error> {
         let checkpoint = Checkpoint { origin: self.key.name().to_owned(), size, root };
-        let mut note = checkpoint.sign(&self.key).map_err(Error::Sign)?.into_note();
-        let (mut id, mut noise) = ([0; 4], vec![0; 16]);
-        if getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut noise)).is_ok() {
-            note.push(SignatureLine::new(GREASE, id, noise).map_err(Error::Sign)?);
-        }
-        Ok(note.to_string())
+        Ok(checkpoint.sign(&self.key).map_err(Error::Sign)?.to_string())
     }
 }

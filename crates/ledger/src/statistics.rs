@@ -12,6 +12,8 @@ pub(crate) struct Counters {
     pub(crate) unrecorded_moves: AtomicU64,
     pub(crate) failed_batches: AtomicU64,
     pub(crate) corrupt_reads: AtomicU64,
+    pub(crate) cosignatures: AtomicU64,
+    pub(crate) refused_cosignatures: AtomicU64,
 }
 
 /// A reading of the counters, all since the ledger was opened.
@@ -27,6 +29,10 @@ pub struct Statistics {
     pub failed_batches: u64,
     /// Reads that found something else than the log committed to.
     pub corrupt_reads: u64,
+    /// Cosignatures that verified and were kept.
+    pub cosignatures: u64,
+    /// Lines of known cosigners that did not verify.
+    pub refused_cosignatures: u64,
     /// Submissions that are on their way at this moment.
     pub waiting: u64,
 }
@@ -39,6 +45,8 @@ impl Counters {
             unrecorded_moves: self.unrecorded_moves.load(Relaxed),
             failed_batches: self.failed_batches.load(Relaxed),
             corrupt_reads: self.corrupt_reads.load(Relaxed),
+            cosignatures: self.cosignatures.load(Relaxed),
+            refused_cosignatures: self.refused_cosignatures.load(Relaxed),
             waiting: waiting as u64,
         }
     }

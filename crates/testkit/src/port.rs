@@ -1,8 +1,8 @@
-//! Loopback addresses of which it is certain that nobody listens there.
+//! Loopback addresses of which it is certain that nobody listens there, or that nobody answers.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// An address where every connection is refused, for as long as this value lives: the port is bound
 /// by us, so nobody else can start to listen on it, and we do not.
@@ -53,6 +53,34 @@ impl Default for ReservedPort {
     }
 }
 
+/// An address where connections are neither made nor refused, for as long as this value lives: its queue is full and
+/// nobody takes from it.
+#[derive(Debug)]
+pub struct SilentPort(TcpListener, #[expect(dead_code, reason = "it fills the queue")] TcpStream);
+
+impl SilentPort {
+    /// A port that the system picks. Needs a runtime.
+    #[must_use]
+    pub fn new() -> Self {
+        let listener = ReservedPort::new().into_socket().listen(0).expect("a port that we hold");
+        let address = listener.local_addr().expect("the address of a bound socket");
+        let first = TcpStream::connect(address).expect("the one place in the queue");
+        Self(listener, first)
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.0.local_addr().expect("the address of a bound socket"))
+    }
+}
+
+impl Default for SilentPort {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A loopback address that was free a moment ago, for a program under test that binds by itself.
 #[must_use]
 pub fn free_address() -> SocketAddr {
@@ -61,6 +89,8 @@ pub fn free_address() -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -68,12 +98,20 @@ mod tests {
         let reserved = ReservedPort::new();
         let refused = tokio::net::TcpStream::connect(reserved.address()).await.unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-        let taken = tokio::net::TcpListener::bind(reserved.address()).await.unwrap_err();
+        let taken = TcpListener::bind(reserved.address()).await.unwrap_err();
         assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     }
 
     #[tokio::test]
+    async fn a_silent_port_keeps_connections_waiting() {
+        let silent = SilentPort::new();
+        let address = silent.0.local_addr().unwrap();
+        let late = tokio::time::timeout(Duration::from_millis(20), tokio::net::TcpStream::connect(address));
+        assert!(late.await.is_err());
+    }
+
+    #[tokio::test]
     async fn a_free_address_can_be_bound() {
-        tokio::net::TcpListener::bind(free_address()).await.unwrap();
+        TcpListener::bind(free_address()).await.unwrap();
     }
 }

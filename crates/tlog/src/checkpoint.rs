@@ -31,7 +31,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] and the errors of a [`Hash`]; an extension line may not be empty.
+    /// [`Error::Format`], also for an empty extension line; [`Error::Base64`], [`Error::Length`].
     pub fn with_extensions(text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::format(FORMAT, why);
         let end = text.match_indices('\n').nth(2).map(|(newline, _)| newline + 1);

@@ -2,8 +2,6 @@
 //!
 //! The realm is bound to the registry before anything is sent there.
 
-use std::time::Instant;
-
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oci::{Challenge, Name, Scheme, parse_challenges};
@@ -35,7 +33,8 @@ impl Client {
         }
         let lines = challenge.get_all(WWW_AUTHENTICATE).iter().filter_map(|line| line.to_str().ok());
         let challenges = parse_challenges(lines);
-        let header = self.tokens().obtain(name, self.token(endpoint, name, &challenges)).await?;
+        let header =
+            self.tokens().obtain(name, || self.now(), self.token(endpoint, name, &challenges)).await?;
         if tried == Some(&header) {
             // The same again would be turned down again, and wrong passwords lock accounts.
             self.tokens().forget(name, &header);
@@ -59,7 +58,7 @@ impl Client {
         }
         let basic = challenges.iter().any(|challenge| challenge.scheme == Scheme::Basic);
         let credentials = endpoint.credentials().filter(|_| basic);
-        credentials.and_then(|own| Token::basic(own, Instant::now())).ok_or_else(|| endpoint.denied())
+        credentials.and_then(|own| Token::basic(own, self.now())).ok_or_else(|| endpoint.denied())
     }
 
     /// `GET <realm>?service=…&scope=…` (distribution `docs/content/spec/auth/token.md`).
@@ -77,14 +76,18 @@ impl Client {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(credentials) = endpoint.credentials() {
-            let basic = Token::basic(credentials, Instant::now());
+            let basic = Token::basic(credentials, self.now());
             let basic = basic.ok_or_else(|| no_token("the credentials fit no header".to_owned()))?;
             headers.insert(AUTHORIZATION, basic.header().clone());
         }
         let response = self.send(reach, &Method::GET, &url, &headers, &mut true).await?;
         let answer = match response.status() {
             StatusCode::OK => {
-                read_bounded(response, url.host_str().unwrap_or_default(), MAX_TOKEN_ANSWER).await?
+                let body = read_bounded(response, url.host_str().unwrap_or_default(), MAX_TOKEN_ANSWER).await;
+                body.map_err(|error| match error {
+                    Error::TooLarge { .. } => no_token("its answer is larger than 128 KiB".to_owned()),
+                    error => error,
+                })?
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(endpoint.denied()),
             StatusCode::TOO_MANY_REQUESTS => {
@@ -97,9 +100,7 @@ impl Client {
         };
         let answer: TokenAnswer = serde_json::from_slice(&answer)
             .map_err(|_why| no_token("its answer is not the JSON of a token".to_owned()))?;
-        answer
-            .into_token(Instant::now())
-            .ok_or_else(|| no_token("its answer holds no usable token".to_owned()))
+        answer.into_token(self.now()).ok_or_else(|| no_token("its answer holds no usable token".to_owned()))
     }
 }
 

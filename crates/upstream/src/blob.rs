@@ -86,7 +86,7 @@ impl Client {
             extra,
             follow,
         };
-        let answer = self.in_time(name, self.ask(&endpoint, name, &question)).await?;
+        let answer = self.exchange(&endpoint, self.ask(&endpoint, name, &question)).await?;
         if let Some(location) = answer.location {
             endpoint.reach(&location).map_err(|Refused(why)| Error::HostRefused {
                 host: location.host_str().unwrap_or_default().to_owned(),

@@ -1,18 +1,18 @@
-//! The client: two HTTP clients, one for public hosts and one for configured ones, and the tokens.
+//! The client: two HTTP clients, one for public hosts and one for configured ones, the registries and the tokens.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oci::RegistryHost;
 use reqwest::redirect::Policy;
 
-use crate::Error;
-use crate::endpoint::{Endpoint, Reach, lower_case};
+use crate::endpoint::{Endpoint, Reach};
+use crate::endpoints::Endpoints;
 use crate::resolver::PublicResolver;
-use crate::settings::{Settings, Timeouts};
+use crate::settings::{Clock, Settings, Timeouts};
 use crate::token::Tokens;
+use crate::{Error, tls};
 
 const USER_AGENT: &str = concat!("tlogistry/", env!("CARGO_PKG_VERSION"));
 /// The label of every registry that nobody configured.
@@ -27,9 +27,9 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    endpoints: HashMap<RegistryHost, Arc<Endpoint>>,
-    own_hosts: Arc<std::collections::BTreeSet<String>>,
+    endpoints: Endpoints,
     timeouts: Timeouts,
+    clock: Clock,
     public: reqwest::Client,
     configured: reqwest::Client,
     tokens: Tokens,
@@ -40,18 +40,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Upstream`] for a registry that is configured and cannot be reached as it is;
+    /// [`Error::Upstream`] for a registry that is configured and cannot be asked as it is;
     /// [`Error::Setup`], most likely because the system has no root certificates.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        // One provider for the process; a second installation says only that there is one.
-        let _already_installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let setup = |error: &reqwest::Error| Error::Setup { why: error.to_string() };
-        let own_hosts = Arc::new(lower_case(&settings.own_hosts));
-        let endpoint = |(host, upstream)| {
-            let endpoint = Endpoint::configured(host, upstream, &own_hosts)?;
-            Ok((host.clone(), Arc::new(endpoint)))
-        };
-        let endpoints = settings.upstreams.iter().map(endpoint).collect::<Result<_, Error>>()?;
+        let endpoints = Endpoints::new(&settings)?;
+        let tls = tls::system()?;
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(USER_AGENT)
@@ -63,6 +56,7 @@ impl Client {
                 // Streams of HTTP/2 share one window: a few clients that read their blobs slowly would hold up
                 // every other pull from that registry.
                 .http1_only()
+                .tls_backend_preconfigured(tls.clone())
                 .connect_timeout(settings.timeouts.connect)
                 .pool_idle_timeout(IDLE_FOR)
         };
@@ -73,33 +67,34 @@ impl Client {
         let configured = builder().pool_max_idle_per_host(IDLE_CONFIGURED);
         Ok(Self(Arc::new(Inner {
             endpoints,
-            own_hosts,
             timeouts: settings.timeouts,
-            public: public.build().map_err(|error| setup(&error))?,
-            configured: configured.build().map_err(|error| setup(&error))?,
+            clock: settings.clock,
+            public: public.build().map_err(|error| Error::of_setup(&error))?,
+            configured: configured.build().map_err(|error| Error::of_setup(&error))?,
             tokens: Tokens::default(),
         })))
     }
 
     /// The name of a configured registry, or `other`: a metric's label that no client can make up.
     pub fn label(&self, host: &RegistryHost) -> &str {
-        self.0.endpoints.get(host).map_or(OTHER, |endpoint| endpoint.host.as_str())
+        self.0.endpoints.configured(host).map_or(OTHER, |endpoint| endpoint.host.as_str())
     }
 
     /// Whether credentials are configured for a registry.
     pub fn has_credentials(&self, host: &RegistryHost) -> bool {
-        self.0.endpoints.get(host).is_some_and(|endpoint| endpoint.credentials().is_some())
+        self.0.endpoints.configured(host).is_some_and(|endpoint| endpoint.credentials().is_some())
     }
 
     pub(crate) fn endpoint(&self, host: &RegistryHost) -> Result<Arc<Endpoint>, Error> {
-        match self.0.endpoints.get(host) {
-            Some(endpoint) => Ok(Arc::clone(endpoint)),
-            None => Endpoint::public(host, &self.0.own_hosts).map(Arc::new),
-        }
+        self.0.endpoints.of(host)
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.0.timeouts
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.0.clock.now()
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {
@@ -118,6 +113,7 @@ impl Client {
 impl fmt::Debug for Client {
     /// Tokens and credentials are none of a log's business.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("configured", &self.0.endpoints.keys()).finish_non_exhaustive()
+        let configured: Vec<&str> = self.0.endpoints.names().collect();
+        f.debug_struct("Client").field("configured", &configured).finish_non_exhaustive()
     }
 }

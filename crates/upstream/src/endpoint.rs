@@ -1,17 +1,22 @@
 //! Where a registry is reached, and what it may lead us to.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use oci::{ManifestSelector, Name, RegistryHost};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::Error;
 use crate::address::{Refused, check_url};
+use crate::breaker::Breaker;
 use crate::settings::{Credentials, UpstreamSettings};
 
 /// Docker Hub's API is not at the name under which records write it.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
+/// Questions at one time where nothing is configured.
+const MAX_CONCURRENCY: usize = 64;
 
 /// One registry, ready to be asked; of those that are configured it is made once.
 #[derive(Debug)]
@@ -25,6 +30,9 @@ pub(crate) struct Endpoint {
     token_hosts: BTreeSet<String>,
     redirect_hosts: BTreeSet<String>,
     own_hosts: Arc<BTreeSet<String>>,
+    /// One for each question at one time.
+    pub(crate) turns: Semaphore,
+    pub(crate) breaker: Breaker,
 }
 
 /// Which of the two HTTP clients may ask a URL.
@@ -56,6 +64,8 @@ impl Endpoint {
             token_hosts: lower_case(&upstream.token_hosts),
             redirect_hosts: lower_case(&upstream.redirect_hosts),
             own_hosts: Arc::clone(own_hosts),
+            turns: Semaphore::new(upstream.max_concurrency.map_or(MAX_CONCURRENCY, NonZeroUsize::get)),
+            breaker: Breaker::default(),
         };
         if endpoint.reach(&endpoint.base).is_err() {
             return Err(wrong("it has no `url`, and is not reached by its own name over https"));
@@ -74,6 +84,8 @@ impl Endpoint {
             token_hosts: BTreeSet::new(),
             redirect_hosts: BTreeSet::new(),
             own_hosts: Arc::clone(own_hosts),
+            turns: Semaphore::new(MAX_CONCURRENCY),
+            breaker: Breaker::default(),
         };
         endpoint.reach(&endpoint.base).map_err(|Refused(why)| refused(why))?;
         Ok(endpoint)

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use oci::{Digest, ManifestError, Sha256Digest};
 
+use crate::address::Refused;
+
 /// Characters of what others say, in messages.
 const MAX_WHY: usize = 200;
 
@@ -53,6 +55,20 @@ pub enum Error {
     /// Too slow.
     #[error("`{host}` did not answer in time")]
     TimedOut {
+        /// Who.
+        host: String,
+    },
+    /// It failed so often in a row that it is left alone for a while.
+    #[error("`{host}` failed again and again and is left alone for {} s", .wait.as_secs().max(1))]
+    Resting {
+        /// Who.
+        host: String,
+        /// For how long.
+        wait: Duration,
+    },
+    /// Too many questions at one time.
+    #[error("`{host}` is asked too much at one time; raise `max_concurrency` of that upstream")]
+    Busy {
         /// Who.
         host: String,
     },
@@ -126,8 +142,8 @@ pub enum Error {
     /// Not a manifest.
     #[error(transparent)]
     InvalidManifest(#[from] ManifestError),
-    /// Not the JSON that it should be.
-    #[error("the answer is not a list of tags")]
+    /// Not the JSON that it should be, or too much of it.
+    #[error("the answer is not a list of tags, or a page of more than 4 MiB")]
     InvalidList,
     /// A registry that is configured and cannot be asked as it is.
     #[error("`[upstreams.\"{host}\"]` cannot be used: {why}")]
@@ -138,7 +154,9 @@ pub enum Error {
         why: &'static str,
     },
     /// The HTTP client cannot be set up.
-    #[error("the HTTP client cannot be set up: {why}")]
+    #[error(
+        "the HTTP client cannot be set up: {why}; install the system's root certificates (`ca-certificates`), or name a file of them in `SSL_CERT_FILE`"
+    )]
     Setup {
         /// In short.
         why: String,
@@ -186,6 +204,8 @@ impl Error {
             Self::ServerError { .. }
             | Self::UnexpectedStatus { .. }
             | Self::Unreachable { .. }
+            | Self::Resting { .. }
+            | Self::Busy { .. }
             | Self::RealmRefused { .. }
             | Self::NoToken { .. }
             | Self::Redirect { .. }
@@ -209,6 +229,8 @@ impl Error {
             Self::UnexpectedStatus { .. } => "unexpected_status",
             Self::Unreachable { .. } => "unreachable",
             Self::TimedOut { .. } => "timed_out",
+            Self::Resting { .. } => "resting",
+            Self::Busy { .. } => "busy",
             Self::HostRefused { .. } => "host_refused",
             Self::RealmRefused { .. } => "realm_refused",
             Self::NoToken { .. } => "no_token",
@@ -224,12 +246,28 @@ impl Error {
         }
     }
 
-    /// How long upstream asks us to wait.
+    /// How long upstream asks us to wait, or is left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyRequests { retry_after } => *retry_after,
+            Self::Resting { wait, .. } => Some(*wait),
             _ => None,
         }
+    }
+
+    /// Whether it says that the registry is down, and not only that it does not like the question. 501 is about
+    /// the question.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::ServerError { status } => *status != 501,
+            _ => false,
+        }
+    }
+
+    /// What the HTTP client says of how it is set up.
+    pub(crate) fn of_setup(error: &reqwest::Error) -> Self {
+        Self::Setup { why: deepest(error) }
     }
 
     /// What the HTTP client says, without the URL that it would print.
@@ -237,18 +275,10 @@ impl Error {
         if error.is_timeout() {
             return Self::TimedOut { host: host.to_owned() };
         }
-        let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
-        let mut deepest = "the connection failed".to_owned();
-        while let Some(cause) = source {
-            if let Some(refused) = cause.downcast_ref::<crate::address::Refused>() {
-                return Self::HostRefused { host: host.to_owned(), why: refused.0 };
-            }
-            deepest = cause.to_string();
-            source = cause.source();
+        match causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
+            Some(Refused(why)) => Self::HostRefused { host: host.to_owned(), why },
+            None => Self::Unreachable { host: host.to_owned(), why: deepest(error) },
         }
-        // A certificate may hold any text.
-        let why = deepest.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WHY).collect();
-        Self::Unreachable { host: host.to_owned(), why }
     }
 
     /// The same for a body of which `received` bytes had come.
@@ -258,4 +288,15 @@ impl Error {
         }
         Self::Truncated { host: host.to_owned(), received }
     }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+}
+
+/// The innermost cause; the error itself would print the URL with its query.
+fn deepest(error: &reqwest::Error) -> String {
+    let why = causes(error).last().map_or_else(|| "the connection failed".to_owned(), ToString::to_string);
+    // A certificate may hold any text.
+    why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WHY).collect()
 }

@@ -8,6 +8,7 @@ use oci::{Digest, MAX_MANIFEST, Manifest, ManifestSelector, ManifestType, Name, 
 use crate::Error;
 use crate::body::read_bounded;
 use crate::client::Client;
+use crate::endpoint::Endpoint;
 use crate::send::{Question, date};
 
 /// What upstream says of a manifest without sending it.
@@ -43,8 +44,9 @@ impl Client {
     ///
     /// [`Error`].
     pub async fn head_manifest(&self, name: &Name, selector: &ManifestSelector) -> Result<Head, Error> {
-        let asked = self.ask_manifest(Method::HEAD, name, selector);
-        match self.in_time(name, asked).await {
+        let endpoint = self.endpoint(name.host())?;
+        let asked = self.ask_manifest(Method::HEAD, &endpoint, name, selector);
+        match self.exchange(&endpoint, asked).await {
             Ok(response) if response.status() == StatusCode::OK => {
                 let headers = response.headers();
                 let size = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -68,8 +70,9 @@ impl Client {
         if let ManifestSelector::Digest(digest @ Digest::Other { .. }) = selector {
             return Err(Error::UncheckableDigest { digest: digest.clone() });
         }
+        let endpoint = self.endpoint(name.host())?;
         let fetched = async {
-            let response = self.ask_manifest(Method::GET, name, selector).await?;
+            let response = self.ask_manifest(Method::GET, &endpoint, name, selector).await?;
             if response.status() != StatusCode::OK {
                 return Err(Error::UnexpectedStatus { status: response.status().as_u16() });
             }
@@ -77,7 +80,7 @@ impl Client {
             let bytes = read_bounded(response, name.host().as_str(), MAX_MANIFEST).await?;
             Ok((headers, bytes))
         };
-        let (headers, bytes) = self.in_time(name, fetched).await?;
+        let (headers, bytes) = self.exchange(&endpoint, fetched).await?;
         let computed = Sha256Digest::of(&bytes);
         if let ManifestSelector::Digest(asked) = selector {
             check_digest(asked, &bytes, computed)?;
@@ -94,10 +97,10 @@ impl Client {
     async fn ask_manifest(
         &self,
         method: Method,
+        endpoint: &Endpoint,
         name: &Name,
         selector: &ManifestSelector,
     ) -> Result<reqwest::Response, Error> {
-        let endpoint = self.endpoint(name.host())?;
         let question = Question {
             method,
             url: endpoint.manifest(name, selector)?,
@@ -105,7 +108,7 @@ impl Client {
             extra: Vec::new(),
             follow: true,
         };
-        Ok(self.ask(&endpoint, name, &question).await?.response)
+        Ok(self.ask(endpoint, name, &question).await?.response)
     }
 }
 

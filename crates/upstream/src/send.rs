@@ -3,7 +3,7 @@
 //!
 //! Every hop is checked like the first. Knows no manifests and no blobs.
 
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, DATE, HeaderName, LOCATION, RETRY_AFTER,
@@ -51,7 +51,7 @@ impl Client {
         name: &Name,
         question: &Question,
     ) -> Result<Answer, Error> {
-        let known = self.tokens().get(name, Instant::now());
+        let known = self.tokens().get(name, self.now());
         let mut answer = self.hops(endpoint, question, known.as_ref()).await?;
         if let Some(known) = known.as_ref().filter(|_| answer.is(StatusCode::BAD_REQUEST, question)) {
             // Some registries answer 400, and no challenge, to a token that has expired.
@@ -138,17 +138,6 @@ impl Client {
             Ok(Err(error)) => Err(Error::of_client(host, &error)),
             Ok(Ok(response)) => Ok(response),
         }
-    }
-
-    /// Bounds the whole of an exchange. It is large, and would be moved again by every caller that waits for it in a
-    /// task or within a time of its own, so it stays where it is put once.
-    pub(crate) fn in_time<T>(
-        &self,
-        name: &Name,
-        exchange: impl Future<Output = Result<T, Error>> + Send,
-    ) -> impl Future<Output = Result<T, Error>> + Send {
-        let bounded = tokio::time::timeout(self.timeouts().total, Box::pin(exchange));
-        async move { bounded.await.unwrap_or_else(|_late| Err(Error::TimedOut { host: name.host().to_string() })) }
     }
 }
 

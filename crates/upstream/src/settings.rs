@@ -1,7 +1,10 @@
 //! What the client is told at start-up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use oci::RegistryHost;
 use secrecy::SecretString;
@@ -20,6 +23,8 @@ pub struct Settings {
     pub own_hosts: BTreeSet<String>,
     /// How names of registries that are not configured are resolved.
     pub lookup: Lookup,
+    /// By which tokens grow old, and a registry that failed is left alone.
+    pub clock: Clock,
 }
 
 /// One configured registry.
@@ -33,6 +38,8 @@ pub struct UpstreamSettings {
     pub token_hosts: BTreeSet<String>,
     /// `host:port` of storage that it may redirect to though it is not public.
     pub redirect_hosts: BTreeSet<String>,
+    /// Questions at one time, streams of blobs not counted; 64 where nothing is said.
+    pub max_concurrency: Option<NonZeroUsize>,
 }
 
 /// User name and password.
@@ -59,6 +66,33 @@ pub struct Timeouts {
     pub retry: Duration,
 }
 
+/// Where the time comes from.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
+
+impl Clock {
+    /// The time by this function, for tests; that of the system is the default.
+    pub fn by(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::by(Instant::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
@@ -78,6 +112,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             own_hosts: BTreeSet::new(),
             lookup: Lookup::System,
+            clock: Clock::default(),
         }
     }
 }

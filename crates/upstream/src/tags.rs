@@ -35,8 +35,8 @@ impl Client {
     ///
     /// [`Error`].
     pub async fn tags(&self, name: &Name, query: &TagsQuery) -> Result<TagsPage, Error> {
+        let endpoint = self.endpoint(name.host())?;
         let page = async {
-            let endpoint = self.endpoint(name.host())?;
             let mut url = endpoint.join(&format!("v2/{}/tags/list", name.repository()))?;
             if let Some(n) = query.n {
                 url.query_pairs_mut().append_pair("n", &n.to_string());
@@ -61,7 +61,10 @@ impl Client {
             let body = read_bounded(response, name.host().as_str(), MAX_PAGE).await?;
             Ok((links, body))
         };
-        let (links, body) = self.in_time(name, page).await?;
+        let (links, body) = self.exchange(&endpoint, page).await.map_err(|error| match error {
+            Error::TooLarge { .. } => Error::InvalidList,
+            error => error,
+        })?;
         let body: Body = serde_json::from_slice(&body).map_err(|_why| Error::InvalidList)?;
         let mut tags = body.tags.unwrap_or_default();
         tags.retain(|tag| Tag::parse(tag).is_ok());

@@ -73,6 +73,7 @@ impl Tokens {
     pub(crate) async fn obtain(
         &self,
         name: &Name,
+        now: impl Fn() -> Instant,
         issue: impl Future<Output = Result<Token, Error>>,
     ) -> Result<HeaderValue, Error> {
         let flight = self.board(name);
@@ -80,11 +81,11 @@ impl Tokens {
         if let Some(outcome) = &*outcome {
             return outcome.clone();
         }
-        let header = match self.get(name, Instant::now()) {
+        let header = match self.get(name, now()) {
             Some(known) => Ok(known),
             None => issue.await.map(|token| {
                 let header = token.header.clone();
-                self.put(name.clone(), token, Instant::now());
+                self.put(name.clone(), token, now());
                 header
             }),
         };
@@ -253,11 +254,11 @@ mod tests {
     async fn a_failure_is_told_to_those_who_waited_and_not_kept() {
         let (tokens, gate) = (Tokens::default(), testkit::Gate::closed());
         let wanted = name("a");
-        let leader = tokens.obtain(&wanted, async {
+        let leader = tokens.obtain(&wanted, Instant::now, async {
             gate.pass().await;
             Err(denied())
         });
-        let follower = tokens.obtain(&wanted, async { panic!("asked a second time") });
+        let follower = tokens.obtain(&wanted, Instant::now, async { panic!("asked a second time") });
         let open = async {
             gate.waiting(1).await;
             gate.release();
@@ -265,7 +266,7 @@ mod tests {
         let (leader, follower, ()) = tokio::join!(leader, follower, open);
         assert!(matches!(leader, Err(Error::Denied { .. })));
         assert!(matches!(follower, Err(Error::Denied { .. })));
-        let later = tokens.obtain(&wanted, async { Ok(answer(r#"{"token":"new"}"#).unwrap()) });
+        let later = tokens.obtain(&wanted, Instant::now, async { Ok(answer(r#"{"token":"new"}"#).unwrap()) });
         assert_eq!(later.await.unwrap(), "Bearer new");
     }
 
@@ -273,10 +274,10 @@ mod tests {
     async fn when_the_one_who_asks_gives_up_the_next_one_asks() {
         let tokens = Tokens::default();
         let wanted = name("a");
-        let mut leader = Box::pin(tokens.obtain(&wanted, std::future::pending()));
+        let mut leader = Box::pin(tokens.obtain(&wanted, Instant::now, std::future::pending()));
         assert!(waits(&mut leader));
         let mut follower =
-            Box::pin(tokens.obtain(&wanted, async { Ok(answer(r#"{"token":"b"}"#).unwrap()) }));
+            Box::pin(tokens.obtain(&wanted, Instant::now, async { Ok(answer(r#"{"token":"b"}"#).unwrap()) }));
         assert!(waits(&mut follower));
         drop(leader);
         assert_eq!(follower.await.unwrap(), "Bearer b");
@@ -287,7 +288,7 @@ mod tests {
         let tokens = Tokens::default();
         for number in 0..3 * CAPACITY {
             let wanted = name(&number.to_string());
-            let mut given_up = Box::pin(tokens.obtain(&wanted, std::future::pending()));
+            let mut given_up = Box::pin(tokens.obtain(&wanted, Instant::now, std::future::pending()));
             assert!(waits(&mut given_up));
         }
         assert!(lock(&tokens.flights).len() <= CAPACITY);

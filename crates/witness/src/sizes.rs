@@ -36,7 +36,7 @@ pub async fn sizes(client: &Client, witnesses: &[Witness], published: &SignedChe
     for witness in witnesses {
         let (client, witness, published) = (client.clone(), witness.clone(), published.clone());
         asked.spawn(async move {
-            let answer = client.ask(&witness, &published, 0, Vec::new()).await;
+            let answer = client.discover(&witness, &published).await;
             (witness.name().to_owned(), answer.and_then(held))
         });
     }

@@ -261,3 +261,6 @@ impl fmt::Display for RuleName {
         fmt::Debug::fmt(self, f)
     }
 }
+
+#[cfg(test)]
+mod tests;

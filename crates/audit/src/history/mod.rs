@@ -12,7 +12,7 @@ mod explain;
 
 use std::path::PathBuf;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use taglog::Replay;
 use tlog::{SignedCheckpoint, VerifierKey};
@@ -129,7 +129,7 @@ pub async fn audit(settings: &Settings, progress: impl FnMut(Progress)) -> Resul
     // A log that changes its key signs with both, and is remembered under both.
     states.retain(|(state, _)| signers.contains(&state.log()));
     let (state, _) = states.first().ok_or(Error::NoKey)?;
-    let work = Work { settings, states: &states, log: state.log(), signed: &signed };
+    let work = Work { settings, states: &states, state, signed: &signed };
     let audited = work.audit(others, progress).await;
     let report = audited.map_err(|error| state.written(error, settings.now))?;
     Ok(Audited { log: state.log().clone(), checkpoint: signed, report })
@@ -139,9 +139,11 @@ pub async fn audit(settings: &Settings, progress: impl FnMut(Progress)) -> Resul
 #[derive(Clone, Copy, Debug)]
 struct Work<'a> {
     settings: &'a Settings,
-    /// The memories of the keys that signed, with what was remembered at the beginning.
+    /// The memories of the keys that signed, with what was remembered at the beginning. A fault is
+    /// written down under the key that signed what it is about.
     states: &'a [(LogState, Option<SignedCheckpoint>)],
-    log: &'a VerifierKey,
+    /// The first of them.
+    state: &'a LogState,
     signed: &'a SignedCheckpoint,
 }
 
@@ -155,30 +157,34 @@ impl Work<'_> {
         let mut known = Vec::new();
         for (state, latest) in self.states {
             if let Some(latest) = latest {
-                refuse_at_sight(source, latest, self.signed).await?;
+                let refused = refuse_at_sight(source, latest, self.signed).await;
+                refused.map_err(|error| state.written(error, self.settings.now))?;
             }
-            known.extend(latest.clone());
-            known.extend(state.audited()?);
+            known.extend([latest.clone(), state.audited()?].into_iter().flatten().map(|seen| (state, seen)));
         }
         let cache = self.settings.copy.as_ref().map(Cache::new);
         let mut tree = Tree::open(source, cache.as_ref(), self.signed).await?;
         // Forks before the long work: they are found by a few tiles.
-        for known in &known {
-            require_continuation(&mut tree, known).await?;
+        for (state, seen) in &known {
+            let continues = require_continuation(&mut tree, seen).await;
+            continues.map_err(|error| state.written(error, self.settings.now))?;
         }
-        let compared = compare::all(&mut tree, others, self.log, &mut known).await?;
+        let mut of_others = Vec::new();
+        let compared = compare::all(&mut tree, others, self.state.log(), &mut of_others).await?;
+        of_others.push(self.signed.clone());
+        known.extend(of_others.into_iter().map(|seen| (self.state, seen)));
         let replay = self.replay(&mut tree, progress).await?;
-        known.push(self.signed.clone());
-        for published in &known {
+        for (state, published) in &known {
             if let Err(broken) = replay.published(published.checkpoint().size) {
-                return Err(explain::unfinished(&mut tree, published, &broken).await?.into());
+                let finding = explain::unfinished(&mut tree, published, &broken).await?;
+                return Err(state.record(finding, self.settings.now));
             }
         }
         let (memory, audited_before) = self.remember(&mut tree).await?;
         let checkpoint = self.signed.checkpoint();
         Ok(Report {
             log: checkpoint.origin.clone(),
-            key: self.log.to_string(),
+            key: self.state.log().to_string(),
             size: checkpoint.size,
             root: checkpoint.root.to_string(),
             tags: replay.map().len(),
@@ -190,15 +196,14 @@ impl Work<'_> {
 
     async fn replay(&self, tree: &mut Tree, mut progress: impl FnMut(Progress)) -> Result<Replay, Error> {
         let total = tree.checkpoint().size;
-        let fetcher = tree.fetcher();
-        let mut fetched = stream::iter(0..tree.bundles())
-            .map(|index| fetcher.fetch(index))
-            .buffered(self.settings.ahead.max(1));
+        let mut fetched = tree.fetcher().ahead(0..tree.bundles(), self.settings.ahead);
         let mut replay = Replay::new(self.settings.now);
         while let Some(fetched) = fetched.next().await {
             let bundle = tree.authenticate(fetched?).await?;
             if let Err(broken) = bundle.leaves().try_for_each(|(_, leaf)| replay.leaf(leaf)) {
-                return Err(explain::broken(tree, self.log, &broken, self.settings.now).await?.into());
+                return Err(explain::broken(tree, self.state.log(), &broken, self.settings.now)
+                    .await?
+                    .into());
             }
             progress(Progress { done: replay.size(), total });
             // Replaying does not wait for anything; others on this thread should not wait for it.
@@ -212,7 +217,8 @@ impl Work<'_> {
         let mut reported = (Memory::First, None);
         for (state, latest) in self.states.iter().rev() {
             let audited = state.audited()?.map(|audited| audited.checkpoint().size);
-            reported = (remember(state, latest.as_ref(), tree).await?, audited);
+            let memory = remember(state, latest.as_ref(), tree).await;
+            reported = (memory.map_err(|error| state.written(error, self.settings.now))?, audited);
             state.advance_audited(self.signed)?;
         }
         Ok(reported)

@@ -1,7 +1,7 @@
 //! Small files that are replaced whole: a reader sees the old content or the new, and what was
 //! reported as written is there after a crash.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -45,4 +45,15 @@ pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     let file = file.map_err(Error::file("open", path))?;
     file.lock().map_err(Error::file("lock", path))?;
     Ok(file)
+}
+
+/// Takes a lock without waiting, which ends when the file is dropped.
+pub(crate) fn try_lock(path: &Path) -> Result<File, Error> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    let file = file.map_err(Error::file("open", path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(Error::file("lock", path)(source)),
+    }
 }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use tlog::{Checkpoint, Hash, SignedCheckpoint, VerifierKey};
 
-pub(crate) use self::file::{lock, read, replace};
+use self::file::lock;
+pub(crate) use self::file::{read, replace, try_lock};
 use crate::Error;
 use crate::evidence::{Evidence, Finding};
 

@@ -19,7 +19,8 @@ pub(crate) struct Authenticated {
     size: u64,
     /// The partial tiles, which alone give the root.
     edge: BTreeMap<u8, Bytes>,
-    /// The full tile of each level that was admitted last: enough for reading in order.
+    /// The full tile of each level that was admitted last, each below the one above it: enough for
+    /// reading in order, and for showing where a tile belongs.
     recent: BTreeMap<u8, (u64, Bytes)>,
 }
 
@@ -104,6 +105,9 @@ impl Authenticated {
         if computed != expected {
             return Some(Err(Contradiction(format!("`{id}` hashes to {computed}, the tree has {expected}"))));
         }
+        let is_below =
+            |level: u8, index: u64| index >> (8 * u32::from(id.level.saturating_sub(level))) == id.index;
+        self.recent.retain(|level, (index, _)| *level >= id.level || is_below(*level, *index));
         self.recent.insert(id.level, (id.index, bytes.clone()));
         Some(Ok(()))
     }
@@ -189,5 +193,37 @@ mod tests {
             let leaves: u128 = frontier_of(size).map(|node| 1_u128 << node.level).sum();
             assert_eq!(leaves, u128::from(size));
         }
+    }
+
+    /// A tile of 256 equal hashes, and its own hash.
+    fn uniform(hash: Hash) -> (Bytes, Hash) {
+        let bytes: Bytes = hash.as_bytes().repeat(256).into();
+        let mut root = hash;
+        (0..8).for_each(|_level| root = tlog::node_hash(&root, &root));
+        (bytes, root)
+    }
+
+    #[test]
+    fn what_is_at_hand_shows_where_each_tile_belongs() {
+        let (leaves, first) = uniform(leaf_hash(b"x"));
+        let (middle, second) = uniform(first);
+        let (upper, third) = uniform(second);
+        let size = 2 << 24;
+        let origin = "a.example/log".to_owned();
+        let checkpoint = Checkpoint { origin, size, root: tlog::node_hash(&third, &third) };
+        let edge: Bytes = third.as_bytes().repeat(2).into();
+        let mut tree = Authenticated::new(&checkpoint, [edge]).unwrap();
+        let tile = |level, index| TileId { level, index, width: TILE_WIDTH };
+        assert_eq!(tree.admit(tile(0, 0), &leaves), None);
+        for (id, bytes) in [(tile(2, 1), &upper), (tile(1, 300), &middle), (tile(0, 300 * 256), &leaves)] {
+            assert_eq!(tree.admit(id, bytes), Some(Ok(())), "{id}");
+        }
+        let above: Vec<TileId> = tree.above(0, 300 * 256).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(above, [tile(2, 1), tile(1, 300)]);
+        // Another tile of the upper level takes those below its predecessor with it.
+        assert_eq!(tree.admit(tile(2, 0), &upper), Some(Ok(())));
+        assert_eq!(tree.tile(tile(1, 300)), None);
+        assert_eq!(tree.admit(tile(0, 300 * 256), &leaves), None);
+        assert!(matches!(tree.admit(tile(1, 3), &leaves), Some(Err(_))));
     }
 }

@@ -6,7 +6,10 @@
 
 mod authenticated;
 
+use std::ops::Range;
+
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 use tlog::{
     Checkpoint, EntriesId, Hash, Node, SignedCheckpoint, TILE_WIDTH, TileId, decode_entries,
     prove_consistency, prove_inclusion,
@@ -26,6 +29,8 @@ pub struct Tree {
     cache: Option<Cache>,
     signed: SignedCheckpoint,
     tiles: Authenticated,
+    /// The bundle that was read last.
+    last: Option<Bundle>,
 }
 
 /// Files of one bundle as they came, to be authenticated.
@@ -83,7 +88,7 @@ impl Tree {
             let files = edge.iter().map(|(id, bytes)| File::new(id.to_string(), bytes));
             Finding::files(signed, files.collect(), why.0)
         })?;
-        Ok(Self { source: source.clone(), cache: cache.cloned(), signed: signed.clone(), tiles })
+        Ok(Self { source: source.clone(), cache: cache.cloned(), signed: signed.clone(), tiles, last: None })
     }
 
     /// What the tree was authenticated against.
@@ -116,8 +121,14 @@ impl Tree {
             let size = self.checkpoint().size;
             return Err(self.malformed(tlog::Error::OutsideTree { index, size }));
         }
+        let first = index * u64::from(TILE_WIDTH);
+        if let Some(last) = self.last.as_ref().filter(|last| last.first == first) {
+            return Ok(last.clone());
+        }
         let fetched = self.fetcher().fetch(index).await?;
-        self.authenticate(fetched).await
+        let bundle = self.authenticate(fetched).await?;
+        self.last = Some(bundle.clone());
+        Ok(bundle)
     }
 
     /// What fetches ahead, apart from the tree.
@@ -321,6 +332,19 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
+    /// Bundles in order, so many of them at the same time.
+    pub(crate) fn ahead(
+        self,
+        bundles: Range<u64>,
+        count: usize,
+    ) -> impl Stream<Item = Result<Fetched, Error>> + Send + Unpin {
+        let fetched = stream::iter(bundles).map(move |index| {
+            let fetcher = self.clone();
+            async move { fetcher.fetch(index).await }
+        });
+        Box::pin(fetched.buffered(count.max(1)))
+    }
+
     /// A bundle and its tile.
     pub(crate) async fn fetch(&self, index: u64) -> Result<Fetched, Error> {
         let id = bundle_at(index, self.size);

@@ -50,7 +50,11 @@ impl Remembered {
         seen: &Seen<'_>,
     ) -> Result<(Memory, Option<Succession>), Error> {
         let Some(source) = seen.log else { return Ok((offline(state, before, seen)?, None)) };
-        let size = seen.checkpoint.checkpoint().size;
+        let checkpoint = seen.checkpoint.checkpoint();
+        if before.is_some_and(|before| before.checkpoint() == checkpoint) {
+            return Ok((Memory::Same, None));
+        }
+        let size = checkpoint.size;
         if let Some(before) = before.filter(|before| seen.is_saved && before.checkpoint().size > size) {
             let mut larger = Tree::open(source, None, before).await?;
             require_continuation(&mut larger, seen.checkpoint).await?;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use audit::evidence::{Verdict, recheck};
 use audit::history::{Compared, Progress, Settings};
 use audit::{Answer, Error, LogState, Memory, Source, Trust, audit};
 use serde_json::Value;
 use taglog::SupersedeRule;
 use testkit::{Kind, Quirk, When};
-use tlog::{Hash, SignedCheckpoint, VerifierKey};
+use tlog::{Hash, KeyAlgorithm, SignedCheckpoint, SigningKey, VerifierKey};
 
 use crate::simulator::{Directory, Log, NOW, Web, impatient};
 
@@ -172,4 +173,32 @@ async fn a_log_whose_key_is_not_trusted_is_not_audited() {
     let other = Log::begin("other.example/log", 7, &taglog::Leaf::parse(&log.leaves[0]).unwrap());
     let error = audit(&settings(directory.source(), &other.key(), state.path()), nowhere).await.unwrap_err();
     assert!(matches!(error, Error::UntrustedLog { .. }));
+}
+
+#[tokio::test]
+async fn a_log_that_changes_its_key_is_remembered_under_both() {
+    let log = Log::sample(30, SupersedeRule::Never);
+    let new_key = SigningKey::from_seed(log.key().name(), KeyAlgorithm::Ed25519, &[9; 32]).unwrap();
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let mut note: tlog::Note = log.note().parse().unwrap();
+    note.sign(&new_key).unwrap();
+    directory.put("checkpoint", note.to_string().as_bytes());
+    let mut settings = settings(directory.source(), &log.key(), state.path());
+    settings.trust = Trust::of_key(new_key.verifier()).unwrap().and_key(log.key()).unwrap();
+    let report = audit(&settings, nowhere).await.unwrap();
+    assert_eq!(report.log(), &new_key.verifier());
+    for key in [log.key(), new_key.verifier()] {
+        assert_eq!(audited(&key, &state), (Some(log.size()), Some(log.size())));
+    }
+
+    // Another history under both keys is a fork of each.
+    let mut fork = Log::sample(20, SupersedeRule::Never);
+    fork.grow(21..60);
+    let elsewhere = Directory::of(&fork);
+    let mut note: tlog::Note = fork.note().parse().unwrap();
+    note.sign(&new_key).unwrap();
+    elsewhere.put("checkpoint", note.to_string().as_bytes());
+    settings.log = elsewhere.source();
+    let Error::Caught { evidence, .. } = audit(&settings, nowhere).await.unwrap_err() else { panic!() };
+    assert_eq!(recheck(&evidence, NOW).unwrap(), Verdict::Proven);
 }

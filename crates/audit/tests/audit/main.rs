@@ -6,6 +6,7 @@ mod auditing;
 mod bits;
 mod cosigning;
 mod malice;
+mod monitoring;
 mod reading;
 mod simulator;
 mod verifying;

@@ -5,6 +5,10 @@ mod appending;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod cosigners;
+#[cfg(test)]
+mod cosigning;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod model;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use ledger::{
     Appended, Budgets, Clock, Fault, Faults, FreeSpace, Ledger, ManifestBytes, Observation, OnFatal, Options,
-    Point, Recorded, Submission,
+    Point, Publication, Recorded, Submission,
 };
 use oci::{Name, Sha256Digest, Tag, TagName};
 use taglog::{Reason, SupersedeRule, TagKey};
@@ -25,6 +25,8 @@ pub(crate) struct Place {
     pub(crate) free: Arc<AtomicU64>,
     pub(crate) limits: Budgets,
     pub(crate) supersede: SupersedeRule,
+    pub(crate) publication: Publication,
+    pub(crate) hold: bool,
     /// Faults still to come, first first.
     pub(crate) faults: Arc<Mutex<Vec<(Point, Fault)>>>,
     /// Why the ledger wanted to end the process.
@@ -40,6 +42,8 @@ impl Place {
             free: Arc::new(AtomicU64::new(u64::MAX)),
             limits: Budgets::UNLIMITED,
             supersede: SupersedeRule::Operator,
+            publication: Publication::default(),
+            hold: false,
             faults: Arc::default(),
             fatal: Arc::default(),
         }
@@ -63,6 +67,8 @@ impl Place {
             origin: Some(ORIGIN.to_owned()),
             supersede: self.supersede,
             limits: self.limits,
+            publication: self.publication.clone(),
+            hold_until_released: self.hold,
             clock: Clock::new(move || clock.load(Ordering::SeqCst)),
             free_space: FreeSpace::new(move |_| Ok(free.load(Ordering::SeqCst))),
             on_fatal: OnFatal::new(move |why| fatal.lock().unwrap().push(why.to_owned())),

@@ -36,10 +36,10 @@ fn edit(place: &Place, sql: &str) {
 }
 
 async fn is_read_only(ledger: &Ledger) -> bool {
-    let size = ledger.published().size;
+    let size = ledger.published().unwrap().size;
     let refused = ledger.append(freeze(&numbered(999), &image("new"))).await;
     matches!(refused, Err(AppendError::ReadOnly(_)))
-        && ledger.published().size == size
+        && ledger.published().unwrap().size == size
         && !ledger.health().is_ready()
 }
 

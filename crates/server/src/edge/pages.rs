@@ -77,7 +77,9 @@ fn lookup(app: &App, parts: &Parts) -> Result<Response<Body>, Error> {
         .unwrap_or_default();
     // Who pastes our own command means what comes after our name.
     let (host, _) = host(app, parts);
-    let value = value.strip_prefix(&format!("{host}/")).unwrap_or(&value);
+    let pasted = ["docker pull ", "podman pull "].iter().find_map(|command| value.strip_prefix(command));
+    let pasted = pasted.unwrap_or(&value).trim_start();
+    let value = pasted.strip_prefix(&format!("{host}/")).unwrap_or(&value);
     let target = pages::lookup_target(value).map_err(|message| Error::BadRequest { message })?;
     let mut response = html(StatusCode::SEE_OTHER, String::new());
     let location = HeaderValue::from_str(&target).map_err(|_not_ascii| Error::Internal)?;

@@ -29,7 +29,7 @@ pub fn install(format: LogFormat, verbosity: i8) {
     };
     // An error means that a log is installed already, as in tests.
     let _already_installed = if json {
-        builder.json().flatten_event(true).try_init()
+        builder.json().flatten_event(true).with_span_list(false).try_init()
     } else {
         builder.with_target(false).try_init()
     };

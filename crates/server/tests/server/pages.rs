@@ -24,7 +24,7 @@ async fn a_lookup_leads_to_the_page_of_the_tag() {
     let page = service.get(reply.header("location").unwrap()).await;
     assert!(page.status == 200 && page.text().contains("never recorded"), "{}", page.text());
     assert_eq!(service.get("/lookup?reference=%3Cscript%3E").await.status, 400);
-    let own = service.request("GET", "/lookup?reference=tlog.example%2Fghcr.io%2Forg%2Fapp%3Av1");
+    let own = service.request("GET", "/lookup?reference=docker+pull+tlog.example%2Fghcr.io%2Forg%2Fapp%3Av1");
     let own = own.header("Host", "tlog.example").send().await;
     assert_eq!(own.header("location"), reply_to(&service, "ghcr.io/org/app:v1").await.as_deref());
 }

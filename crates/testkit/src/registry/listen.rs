@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
@@ -37,8 +37,8 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Listens before it returns.
-    pub(super) fn start<F, A>(port: ReservedPort, answer: F) -> Self
+    /// Listens before it returns; counts `connections` as they are taken.
+    pub(super) fn start<F, A>(port: ReservedPort, connections: Arc<AtomicUsize>, answer: F) -> Self
     where
         F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<Response<Body>, Silence>> + Send + 'static,
@@ -52,7 +52,7 @@ impl Listening {
                 let listener = port.into_socket().listen(1024).expect("a port that we hold");
                 listening.send(()).expect("someone who waits for the server");
                 tokio::select! {
-                    () = accept(&listener, answer) => {}
+                    () = accept(&listener, &connections, answer) => {}
                     _ = stopped => {}
                 }
             });
@@ -72,7 +72,7 @@ impl Drop for Listening {
     }
 }
 
-async fn accept<F, A>(listener: &TcpListener, answer: F)
+async fn accept<F, A>(listener: &TcpListener, taken: &AtomicUsize, answer: F)
 where
     F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Response<Body>, Silence>> + Send + 'static,
@@ -83,6 +83,7 @@ where
             accepted = listener.accept() => {
                 // An error here is a connection that went away before it was taken.
                 if let Ok((socket, _)) = accepted {
+                    taken.fetch_add(1, Ordering::SeqCst);
                     connections.spawn(serve(socket, answer.clone()));
                 }
             }

@@ -18,6 +18,7 @@ mod tags;
 mod tests;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -55,6 +56,7 @@ struct Shared {
     guard: Mutex<Guard>,
     records: Records,
     clock: Mutex<Option<Clock>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -93,6 +95,7 @@ impl FakeRegistry {
             guard: Mutex::default(),
             records: Records::new(),
             clock: Mutex::default(),
+            connections: Arc::default(),
         };
         Self { shared: Arc::new(shared), listening: Mutex::new(None), reserved: Mutex::new(Some(port)) }
     }
@@ -110,6 +113,7 @@ impl FakeRegistry {
     pub fn restart(&self) {
         if let Some(port) = lock(&self.reserved).take() {
             let shared = Arc::clone(&self.shared);
+            let connections = Arc::clone(&shared.connections);
             let answer = move |request: Request<Incoming>| {
                 let shared = Arc::clone(&shared);
                 async move {
@@ -119,7 +123,7 @@ impl FakeRegistry {
                     Ok(draft.into_response(request.method == "HEAD"))
                 }
             };
-            *lock(&self.listening) = Some(Listening::start(port, answer));
+            *lock(&self.listening) = Some(Listening::start(port, connections, answer));
         }
     }
 
@@ -288,6 +292,12 @@ impl FakeRegistry {
     #[must_use]
     pub fn token_requests(&self) -> usize {
         self.requests_of(Kind::Token).len()
+    }
+
+    /// How many connections were taken in all, also those that are closed again.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Forgets the requests so far.

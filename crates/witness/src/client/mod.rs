@@ -71,19 +71,19 @@ impl Client {
         known: u64,
         prove: impl FnMut(u64) -> Result<Vec<Hash>, E>,
     ) -> Result<Cosigned, SubmitError> {
-        let tries = self.tries(witness, checkpoint, known, prove);
-        tokio::time::timeout(self.timeout, tries).await.unwrap_or(Err(SubmitError::TimedOut))
+        self.within(self.tries(witness, checkpoint, known, prove)).await
     }
 
-    /// Sends one request that names `old` leaves.
-    pub(crate) async fn ask(
+    /// Asks as one that does not know what `witness` holds, once; see [`crate::sizes`].
+    pub(crate) async fn discover(
         &self,
         witness: &Witness,
         checkpoint: &SignedCheckpoint,
-        old: u64,
-        proof: Vec<Hash>,
     ) -> Result<Answer, SubmitError> {
-        let asked = self.ask_unbounded(witness, checkpoint, old, proof);
+        self.within(self.ask(witness, checkpoint, 0, Vec::new())).await
+    }
+
+    async fn within<T>(&self, asked: impl Future<Output = Result<T, SubmitError>>) -> Result<T, SubmitError> {
         tokio::time::timeout(self.timeout, asked).await.unwrap_or(Err(SubmitError::TimedOut))
     }
 
@@ -102,7 +102,7 @@ impl Client {
             } else {
                 prove(old).map_err(|error| SubmitError::Proof { old, source: error.into() })?
             };
-            match self.ask_unbounded(witness, checkpoint, old, proof).await? {
+            match self.ask(witness, checkpoint, old, proof).await? {
                 Answer::Cosigned(cosigned) => return Ok(cosigned),
                 Answer::Holds(held) if held > size => return Err(SubmitError::Ahead { held, ours: size }),
                 Answer::Holds(held) if held == old => return Err(SubmitError::Conflict),
@@ -112,7 +112,8 @@ impl Client {
         Err(SubmitError::Unsettled { held: old })
     }
 
-    async fn ask_unbounded(
+    /// Sends one request that names `old` leaves.
+    async fn ask(
         &self,
         witness: &Witness,
         checkpoint: &SignedCheckpoint,

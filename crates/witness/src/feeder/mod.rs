@@ -181,18 +181,13 @@ impl Feeder {
 
     fn begin(&mut self, newest: &Newest, places: &[Place]) {
         self.schedule.started(Instant::now().into_std(), places);
-        let checkpoint = match self.gatherings.get(&newest.size) {
-            Some(gathering) => gathering.checkpoint().clone(),
-            None => match newest.note.parse::<SignedCheckpoint>() {
-                Ok(checkpoint) => checkpoint,
-                Err(error) => {
-                    tracing::error!(%error, "the log's own checkpoint cannot be read; no witness is asked");
-                    places
-                        .iter()
-                        .for_each(|place| self.schedule.failed(*place, Instant::now().into_std(), None));
-                    return;
-                }
-            },
+        let checkpoint: SignedCheckpoint = match newest.note.parse() {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                tracing::error!(%error, "the log's own checkpoint cannot be read; no witness is asked");
+                let now = Instant::now().into_std();
+                return places.iter().for_each(|place| self.schedule.failed(*place, now, None));
+            }
         };
         for place in places {
             let Some(witness) = self.witnesses.get(*place) else { continue };
@@ -206,7 +201,10 @@ impl Feeder {
             });
             self.tasks.insert(task.id(), place);
         }
-        self.gatherings.entry(newest.size).or_insert_with(|| Gathering::of(checkpoint));
+        // The same size with other signatures of the log is gathered for anew.
+        if self.gatherings.get(&newest.size).is_none_or(|gathering| gathering.checkpoint() != &checkpoint) {
+            self.gatherings.insert(newest.size, Gathering::of(checkpoint));
+        }
         // Late cosignatures of the round before still find their checkpoint; older ones are of no use.
         while self.gatherings.len() > 2 {
             self.gatherings.pop_first();

@@ -12,7 +12,7 @@ mod service;
 mod store;
 mod time;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tlog::VerifierKey;
@@ -32,9 +32,9 @@ pub struct Settings {
     /// Connections at one time; more wait.
     pub connections: u32,
     /// What it has cosigned, made by [`create`].
-    pub database: std::path::PathBuf,
+    pub database: PathBuf,
     /// Its key in the form `PRIVATE+KEY+…`, made by [`create`].
-    pub key_file: std::path::PathBuf,
+    pub key_file: PathBuf,
     /// Whose checkpoints it cosigns.
     pub logs: Logs,
     /// The time of its cosignatures.

@@ -1,5 +1,6 @@
 //! Our witness from outside: every status of the specification, and what it keeps.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use testkit::wire::{Request, get, send_raw};
@@ -246,4 +247,24 @@ async fn bodies_and_headers_are_bounded() {
         send_raw(running.address, format!("GET /livez HTTP/1.1\r\nHost: a\r\n{many}\r\n").as_bytes()).await;
     assert!(String::from_utf8(answer.unwrap()).unwrap().starts_with("HTTP/1.1 431"));
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_sends_slowly_is_not_waited_for() {
+    let place = Place::new();
+    let running = place.start().await;
+    // From here on time passes only while everybody waits.
+    tokio::time::pause();
+    let body = "POST /add-checkpoint HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nold 0\n";
+    let answer = slow(running.address, body).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let answer = slow(running.address, "POST /add-checkpoint HTTP/1.1\r\nHost:").await;
+    assert!(!answer.contains("200"), "{answer}");
+    tokio::time::resume();
+    running.stop().await.unwrap();
+}
+
+/// Sends this much and no more, and gives what comes until the other side closes.
+async fn slow(address: SocketAddr, bytes: &str) -> String {
+    String::from_utf8(send_raw(address, bytes.as_bytes()).await.unwrap()).unwrap()
 }

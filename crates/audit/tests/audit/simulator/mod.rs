@@ -8,7 +8,9 @@ mod receiver;
 mod tree;
 
 use oci::TagName;
-use taglog::{Leaf, MapValue, ProofParts, SupersedeRule, TagKey, TagMap, assemble};
+use taglog::{
+    Leaf, MapValue, PrefixParts, ProofParts, SupersedeRule, TagKey, TagMap, assemble, assemble_prefix,
+};
 use tlog::{Checkpoint, Hash, KeyAlgorithm, SigningKey, VerifierKey, cosign, leaf_hash};
 
 pub(crate) use self::leaves::{close, digest, moved, name, seen, supersede, tag, tag_of, thaw};
@@ -133,6 +135,23 @@ impl Log {
             count: self.map.len(),
             map: &map,
             leaf,
+        })
+    }
+
+    /// The proof of all tags of a repository that an honest server would give.
+    pub(crate) fn repository_proof(&self, name: &str) -> String {
+        let name = oci::Name::parse_canonical(name).unwrap();
+        let map = self.map.prove_prefix(&TagKey::repository(&name), 1_000).unwrap();
+        let leaf = |value: &MapValue| self.leaves[value.index as usize].clone();
+        let leaves: Vec<Vec<u8>> = map.entries().iter().map(|(_, value)| leaf(value)).collect();
+        let forest = Forest::of(&self.hashes());
+        assemble_prefix(&PrefixParts {
+            checkpoint: &self.note(),
+            size: self.size(),
+            inclusion: &forest.inclusion(self.size() - 1),
+            count: self.map.len(),
+            map: &map,
+            leaves: &leaves,
         })
     }
 

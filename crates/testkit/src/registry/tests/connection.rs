@@ -87,5 +87,7 @@ async fn one_connection_carries_several_requests() {
     let last = "GET /v2/team/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let bytes = wire::send_raw(registry.address(), format!("{keep}{last}").as_bytes()).await.unwrap();
     assert!(bytes.ends_with(&image.manifest));
-    assert_eq!(registry.total(), 2);
+    assert_eq!((registry.total(), registry.connections()), (2, 1));
+    get_tag(&registry).await;
+    assert_eq!((registry.total(), registry.connections()), (3, 2));
 }

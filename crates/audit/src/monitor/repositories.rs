@@ -1,0 +1,42 @@
+//! Watching repositories by proof: the log proves all tags of one, and what is new among them is
+//! reported. No leaf of another repository is read.
+//!
+//! The proof is at `tags/<host>/<repository>` below the log's prefix (`taglog::verify_prefix`).
+
+use oci::Name;
+use taglog::{MAX_PREFIX_PROOF, verify_prefix};
+
+use super::event::Event;
+use super::{Monitor, Start};
+use crate::Error;
+
+impl Monitor {
+    pub(super) async fn read_repository(&mut self, name: &Name) -> Result<(), Error> {
+        let path = format!("tags/{name}");
+        let before = self.state.latest()?;
+        let text = self.settings.log.text(&path, MAX_PREFIX_PROOF).await?;
+        let proved = verify_prefix(&text, name, &self.settings.key).map_err(|source| Error::Proof {
+            place: self.settings.log.place(&path),
+            source: Box::new(source),
+        })?;
+        let known =
+            before.as_ref().is_some_and(|before| before.checkpoint() == proved.checkpoint.checkpoint());
+        if !known {
+            self.hold_to_memory(before.as_ref(), &proved.checkpoint).await?;
+        }
+        let size = proved.checkpoint.checkpoint().size;
+        let from = match (self.saved.progress.repositories.get(name.as_str()), self.settings.start) {
+            (Some(from), _) => *from,
+            (None, Start::Beginning) => 0,
+            (None, Start::Now) => size,
+        };
+        let mut current: Vec<_> = proved.current.iter().filter(|(index, _)| *index >= from).collect();
+        current.sort_by_key(|(index, _)| *index);
+        let key = &self.settings.key;
+        let events = current.into_iter().filter_map(|(index, leaf)| Event::of_leaf(key, *index, leaf));
+        let events = events.collect();
+        self.note(events, |progress| {
+            progress.repositories.insert(name.to_string(), size);
+        })
+    }
+}

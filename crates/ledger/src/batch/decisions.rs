@@ -1,0 +1,210 @@
+//! What each kind of submission means for the log, decided against the records before it (design §4, rules U and T).
+//! It must not know how a batch begins or ends.
+
+use oci::{Name, Sha256Digest, Tag};
+use taglog::{Leaf, Record, TagKey};
+
+use super::{Draft, Failure};
+use crate::budgets::Charge;
+use crate::error::AppendError;
+use crate::record::Recorded;
+use crate::store::{self, Standing, TagRow, corrupt};
+use crate::submission::{Appended, ManifestBytes, NotRecorded, Observation};
+
+impl Draft<'_> {
+    pub(super) fn record(&mut self, seen: &Observation) -> Result<Appended, Failure> {
+        let Observation { freeze, name, tag, manifest, upstream_date, .. } = seen;
+        let key = TagKey::of(name, tag);
+        let current = self.current(&key)?;
+        // What is frozen, and what was thawed, is no longer this policy's to decide: rule U allows no second `tag` leaf.
+        let had_tag = match &current {
+            Some(record) if record.is_frozen() => true,
+            Some(_) => self.row(&key)?.had_tag,
+            None => false,
+        };
+        let freezes = *freeze && !had_tag;
+        if let Some(record) = current.filter(|record| record.is_frozen() || !freezes) {
+            if record.is_frozen() || record.digest() == manifest.digest() {
+                self.keep_if_missing(&record, name, manifest)?;
+                return Ok(Appended::Existing(record));
+            }
+            let time = self.time(*upstream_date)?;
+            self.room()?;
+            let bytes = manifest.bytes().len() as u64;
+            self.charge(Charge { seen: Some(key), manifest_bytes: bytes, ..Charge::default() })?;
+            let leaf = Leaf::Seen(leaf_of(name, tag, manifest, time));
+            return self.change(key, &leaf, had_tag, Some((name, manifest)));
+        }
+        let time = self.time(*upstream_date)?;
+        self.room()?;
+        self.charge(Charge {
+            client: seen.client,
+            upstream: Some(seen.upstream.clone()),
+            manifest_bytes: manifest.bytes().len() as u64,
+            ..Charge::default()
+        })?;
+        let fields = leaf_of(name, tag, manifest, time);
+        let leaf = if freezes { Leaf::Tag(fields) } else { Leaf::Seen(fields) };
+        if self.tip.map.get(&key).is_some() {
+            return self.change(key, &leaf, true, Some((name, manifest)));
+        }
+        let index = self.tip.frontier.size();
+        match store::insert_tag(self.terms.connection, &key, TagRow { index, first: index, had_tag: freezes })
+        {
+            // The map was checked against all of `tags` at the start, so a row that it does not know was put there since.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                self.uncharge();
+                return Err(corrupt(format!("the row of `{name}:{tag}`")).into());
+            }
+            other => other?,
+        }
+        let record = self.append_record(key, &leaf)?;
+        self.keep(name, manifest)?;
+        Ok(Appended::Recorded(record))
+    }
+
+    pub(super) fn moved(
+        &mut self,
+        name: &Name,
+        tag: &Tag,
+        recorded: &Sha256Digest,
+        seen: &Sha256Digest,
+        upstream_date: Option<i64>,
+    ) -> Result<Appended, Failure> {
+        let key = TagKey::of(name, tag);
+        let frozen_at = self.current(&key)?.filter(|record| record.is_frozen()).map(|record| record.digest());
+        if frozen_at != Some(*recorded) || recorded == seen {
+            return Ok(Appended::NotRecorded(NotRecorded::NotWanted));
+        }
+        if store::is_moved(self.terms.connection, &key, recorded, seen)? {
+            return Ok(Appended::NotRecorded(NotRecorded::Already));
+        }
+        let time = self.time(upstream_date)?;
+        // The refusal stands without the evidence, so what has no room is counted and forgotten.
+        if self.room().is_err() {
+            self.unrecorded_moves += 1;
+            return Ok(Appended::NotRecorded(NotRecorded::DiskFull));
+        }
+        if self.charge(Charge { moved: Some(key), ..Charge::default() }).is_err() {
+            self.unrecorded_moves += 1;
+            return Ok(Appended::NotRecorded(NotRecorded::Budget));
+        }
+        let index = self.tip.frontier.size();
+        store::insert_move(self.terms.connection, &key, recorded, seen)?;
+        store::insert_change(self.terms.connection, &key, index)?;
+        self.tip.last_time = time;
+        let leaf =
+            Leaf::Moved { name: name.clone(), tag: tag.clone(), recorded: *recorded, seen: *seen, time };
+        self.append(&leaf.to_bytes())?;
+        Ok(Appended::Evidence { index })
+    }
+
+    pub(super) fn supersede(
+        &mut self,
+        name: &Name,
+        tag: &Tag,
+        old: &Sha256Digest,
+        manifest: &ManifestBytes,
+        reason: &taglog::Reason,
+    ) -> Result<Appended, Failure> {
+        self.operator()?;
+        let key = TagKey::of(name, tag);
+        let current = self.current(&key)?;
+        let stands = match &current {
+            Some(record) if record.digest() != *old => false,
+            Some(record) if record.is_frozen() => *old != manifest.digest(),
+            Some(_) => self.row(&key)?.had_tag,
+            None => false,
+        };
+        if !stands {
+            return Err(AppendError::NotCurrent { name: format!("{name}:{tag}"), current }.into());
+        }
+        let time = self.time(None)?;
+        self.room()?;
+        let leaf = Leaf::Supersede {
+            name: name.clone(),
+            tag: tag.clone(),
+            old: *old,
+            new: manifest.digest(),
+            time,
+            reason: reason.clone(),
+        };
+        self.change(key, &leaf, true, Some((name, manifest)))
+    }
+
+    pub(super) fn thaw(
+        &mut self,
+        name: &Name,
+        tag: &Tag,
+        digest: &Sha256Digest,
+        reason: &taglog::Reason,
+    ) -> Result<Appended, Failure> {
+        self.operator()?;
+        let key = TagKey::of(name, tag);
+        let current = self.current(&key)?;
+        if !current.as_ref().is_some_and(|record| record.is_frozen() && record.digest() == *digest) {
+            return Err(AppendError::NotCurrent { name: format!("{name}:{tag}"), current }.into());
+        }
+        let time = self.time(None)?;
+        self.room()?;
+        let leaf = Leaf::Thaw {
+            name: name.clone(),
+            tag: tag.clone(),
+            digest: *digest,
+            time,
+            reason: reason.clone(),
+        };
+        self.change(key, &leaf, true, None)
+    }
+
+    pub(super) fn keep_passing(
+        &mut self,
+        name: &Name,
+        manifest: &ManifestBytes,
+    ) -> Result<Appended, Failure> {
+        match store::standing(self.terms.connection, name, &manifest.digest())? {
+            Standing::Unknown => return Ok(Appended::NotRecorded(NotRecorded::NotWanted)),
+            Standing::Fetched => return Ok(Appended::NotRecorded(NotRecorded::Already)),
+            Standing::Named => {}
+        }
+        self.room()?;
+        let bytes = manifest.bytes().len() as u64;
+        self.charge(Charge { manifest_bytes: bytes, ..Charge::default() })?;
+        self.keep(name, manifest)?;
+        self.kept += 1;
+        Ok(Appended::Kept)
+    }
+
+    /// Another upstream answer with the recorded digest: the manifest is kept if it was lost or never there.
+    fn keep_if_missing(
+        &mut self,
+        record: &Recorded,
+        name: &Name,
+        manifest: &ManifestBytes,
+    ) -> Result<(), Failure> {
+        let digest = manifest.digest();
+        if record.digest() != digest
+            || store::standing(self.terms.connection, name, &digest)? == Standing::Fetched
+            || self.room().is_err()
+        {
+            return Ok(());
+        }
+        let bytes = manifest.bytes().len() as u64;
+        if self.charge(Charge { manifest_bytes: bytes, ..Charge::default() }).is_ok() {
+            self.keep(name, manifest)?;
+            self.kept += 1;
+        }
+        Ok(())
+    }
+}
+
+fn leaf_of(name: &Name, tag: &Tag, manifest: &ManifestBytes, time: u64) -> Record {
+    Record {
+        name: name.clone(),
+        tag: tag.clone(),
+        digest: manifest.digest(),
+        time,
+        media_type: manifest.media_type(),
+        size: manifest.bytes().len() as u64,
+    }
+}

@@ -1,0 +1,76 @@
+//! A whole exchange with a registry: bounded in time and number, and counted when it fails.
+//!
+//! Knows not what is exchanged.
+
+use crate::Error;
+use crate::breaker::Leave;
+use crate::client::Client;
+use crate::endpoint::Endpoint;
+
+impl Client {
+    /// Carries out `work` when it is its turn, unless the registry is left alone; everything within the total time.
+    pub(crate) async fn exchange<T>(
+        &self,
+        endpoint: &Endpoint,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let host = || endpoint.host.to_string();
+        let leave = || endpoint.breaker.ask(self.now()).map_err(|wait| Error::Resting { host: host(), wait });
+        // Those who wait for their turn would be told only then.
+        drop(leave()?);
+        let mut asked: Option<Leave<'_>> = None;
+        let timely = tokio::time::timeout(self.timeouts().total, async {
+            // The semaphore is never closed.
+            let _turn = endpoint.turns.acquire().await.map_err(|_closed| Error::Busy { host: host() })?;
+            asked = Some(leave()?);
+            work.await
+        });
+        let outcome = match timely.await {
+            Ok(outcome) => outcome,
+            Err(_late) if asked.is_none() => Err(Error::Busy { host: host() }),
+            Err(_late) => Err(Error::TimedOut { host: host() }),
+        };
+        if let Some(leave) = asked {
+            match &outcome {
+                Err(error) if error.is_outage() => leave.failed(self.now()),
+                _ => leave.answered(),
+            }
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oci::RegistryHost;
+
+    use super::*;
+    use crate::{Settings, Timeouts};
+
+    #[tokio::test]
+    async fn one_who_never_gets_a_turn_is_told_so_and_it_is_not_the_registrys_failure() {
+        let timeouts = Timeouts { total: Duration::from_millis(1), ..Timeouts::default() };
+        let client = Client::new(Settings { timeouts, ..Settings::default() }).unwrap();
+        let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();
+        let taken = endpoint.turns.acquire_many(64).await.unwrap();
+        for _ in 0..10 {
+            let outcome = client.exchange(&endpoint, async { panic!("asked without a turn") }).await;
+            assert!(matches!(outcome, Err::<(), _>(Error::Busy { .. })), "{outcome:?}");
+        }
+        drop(taken);
+        assert_eq!(client.exchange(&endpoint, async { Ok(1) }).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_who_gives_up_changes_nothing() {
+        let client = Client::new(Settings::default()).unwrap();
+        let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();
+        for _ in 0..100 {
+            let given_up = client.exchange::<()>(&endpoint, std::future::pending());
+            assert!(tokio::time::timeout(Duration::ZERO, given_up).await.is_err());
+        }
+        assert_eq!(client.exchange(&endpoint, async { Ok(1) }).await.unwrap(), 1);
+    }
+}
