@@ -52,10 +52,10 @@ impl Hash {
 
     /// Lower-case hexadecimal.
     pub fn to_hex(&self) -> String {
-        use fmt::Write as _;
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'));
         self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String does not fail.
-            let _infallible = write!(text, "{byte:02x}");
+            text.extend([digit(byte >> 4), digit(byte & 15)]);
             text
         })
     }

@@ -31,6 +31,9 @@ const TLOG_RECORDED_DIGEST: HeaderName = HeaderName::from_static("tlog-recorded-
 const TLOG_UPSTREAM_DIGEST: HeaderName = HeaderName::from_static("tlog-upstream-digest");
 const TLOG_UUID: HeaderName = HeaderName::from_static("tlog-uuid");
 
+/// Header lines of a manifest's answer at most; a map that knows them from the start does not grow thrice.
+const MANIFEST_HEADERS: usize = 20;
+
 /// A manifest never changes under its digest.
 pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// What a tag means must be asked each time: a cache in front must not freeze or mix.
@@ -50,11 +53,12 @@ pub(crate) fn manifest(app: &App, method: &Method, served: &Served) -> Response<
     let mut response =
         Response::new(full(if method == Method::HEAD { bytes.slice(..0) } else { bytes.clone() }));
     let headers = response.headers_mut();
+    headers.reserve(MANIFEST_HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(served.manifest.media_type.as_str()));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let digest = served.digest.to_string();
-    insert(headers, ETAG, &format!("\"{digest}\""));
-    insert(headers, CONTENT_DIGEST, &digest);
+    insert(headers, ETAG, ["\"", &digest, "\""].concat());
+    insert(headers, CONTENT_DIGEST, digest);
     headers.insert(CACHE_CONTROL, if served.by_digest { IMMUTABLE } else { NO_CACHE });
     if let Some(record) = &served.record {
         record_headers(app, headers, record);
@@ -63,13 +67,16 @@ pub(crate) fn manifest(app: &App, method: &Method, served: &Served) -> Response<
         headers.insert(TLOG_FIRST_SEEN, HeaderValue::from_static("true"));
     }
     if let Some(warning) = &served.warning {
-        insert(headers, WARNING, &format!("299 - \"{}\"", quoted(warning)));
+        insert(headers, WARNING, format!("299 - \"{}\"", quoted(warning)));
     }
     response
 }
 
 /// Whether a request's `If-None-Match` names this digest, quoted or not (RFC 9110 §13.1.2; both are seen).
 pub(crate) fn not_modified(request: &HeaderMap, served: &Served) -> bool {
+    if !request.contains_key(http::header::IF_NONE_MATCH) {
+        return false;
+    }
     let digest = served.digest.to_string();
     request.get_all(http::header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|line| {
         line.split(',').any(|tag| {
@@ -105,8 +112,8 @@ pub(crate) fn error(app: &App, error: &Error) -> Response<Body> {
     match error {
         Error::Moved(moved) => {
             record_headers(app, headers, &moved.record);
-            insert(headers, TLOG_UPSTREAM_DIGEST, &moved.seen.to_string());
-            insert(headers, TLOG_ERROR, &ascii(&message));
+            insert(headers, TLOG_UPSTREAM_DIGEST, moved.seen.to_string());
+            insert(headers, TLOG_ERROR, ascii(&message));
         }
         Error::Gone(record) => record_headers(app, headers, record),
         _ => {}
@@ -135,14 +142,14 @@ pub(crate) fn retry_after(headers: &mut HeaderMap, error: &Error, status: Status
 
 /// The original's four headers, the log that they speak of, and ours.
 fn record_headers(app: &App, headers: &mut HeaderMap, record: &RecordHead) {
-    insert(headers, TLOG_UUID, &record.leaf_hash.to_hex());
+    insert(headers, TLOG_UUID, record.leaf_hash.to_hex());
     headers.insert(TLOG_LOG_INDEX, HeaderValue::from(record.index));
-    insert(headers, TLOG_INTEGRATED_TIME, &rfc3339(record.time));
+    insert(headers, TLOG_INTEGRATED_TIME, rfc3339(record.time));
     headers.insert(TLOG_LOG, app.origin_header.clone());
-    insert(headers, TLOG_RECORDED_DIGEST, &record.digest.to_string());
+    insert(headers, TLOG_RECORDED_DIGEST, record.digest.to_string());
     // A URL that is closed to whoever asks proves nothing.
     if app.config.public {
-        insert(headers, TLOG_PROOF, &app.proof_url(&record.name, &record.tag));
+        insert(headers, TLOG_PROOF, app.proof_url(&record.name, &record.tag));
     }
 }
 
@@ -289,8 +296,8 @@ fn ascii(text: &str) -> String {
 }
 
 /// Values are made of parsed, ASCII parts; one that is not goes without its header.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    match HeaderValue::try_from(value) {
         Ok(value) => {
             headers.insert(name, value);
         }

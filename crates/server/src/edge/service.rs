@@ -24,9 +24,9 @@ use crate::{blobs, cosigning, health, log_api, tags_list};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is counted of one answer.
-struct Seen {
+struct Seen<'a> {
     kind: Kind,
-    upstream: String,
+    upstream: &'a str,
     outcome: Option<Outcome>,
 }
 
@@ -41,7 +41,7 @@ where
         // The one thing that is taken in.
         return cosigning::collect(&app, body).await;
     }
-    let mut seen = Seen { kind: Kind::Other, upstream: "none".to_owned(), outcome: None };
+    let mut seen = Seen { kind: Kind::Other, upstream: "none", outcome: None };
     let id = app.request_ids.next();
     let span = tracing::info_span!("request", %id, method = %parts.method, path = parts.uri.path());
     let answer =
@@ -52,7 +52,7 @@ where
         respond::error(&app, &Error::Internal)
     });
     let outcome = seen.outcome.unwrap_or_else(|| outcome(response.status()));
-    app.metrics.answered(&seen.upstream, seen.kind, outcome, started.elapsed());
+    app.metrics.answered(seen.upstream, seen.kind, outcome, started.elapsed());
     response.headers_mut().insert(REQUEST_ID, request_id::header(&id));
     response
 }
@@ -67,11 +67,11 @@ pub(crate) async fn metrics_only<B>(app: Arc<App>, request: Request<B>) -> Respo
     }
 }
 
-async fn dispatch(
-    app: &Arc<App>,
+async fn dispatch<'a>(
+    app: &'a Arc<App>,
     parts: &http::request::Parts,
     client: IpAddr,
-    seen: &mut Seen,
+    seen: &mut Seen<'a>,
 ) -> Response<Body> {
     let path = parts.uri.path();
     if path == "/v2" || path.starts_with("/v2/") {
@@ -107,11 +107,11 @@ async fn dispatch(
 }
 
 /// `/v2/…`
-async fn registry(
-    app: &Arc<App>,
+async fn registry<'a>(
+    app: &'a Arc<App>,
     parts: &http::request::Parts,
     client: IpAddr,
-    seen: &mut Seen,
+    seen: &mut Seen<'a>,
 ) -> Result<Response<Body>, Error> {
     let method = &parts.method;
     if has_body(&parts.headers) && (method == Method::GET || method == Method::HEAD) {
@@ -121,7 +121,7 @@ async fn registry(
     let mut label = |kind, name: Option<&Name>| {
         seen.kind = kind;
         if let Some(name) = name {
-            app.upstream.label(name.host()).clone_into(&mut seen.upstream);
+            seen.upstream = app.upstream.label(name.host());
         }
     };
     let mut response = match parsed.route {
@@ -201,7 +201,7 @@ fn ping() -> Response<Body> {
 }
 
 /// Log, proofs and pages: open only where the configuration says so.
-async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen) -> Response<Body> {
+async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen<'_>) -> Response<Body> {
     let path = parts.uri.path();
     let audited = parts.uri.query() == Some("audited");
     if let Some(path) = path.strip_prefix("/log/") {

@@ -9,16 +9,21 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use futures_util::FutureExt as _;
+use futures_util::future::{Map, Shared};
+use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument as _;
 
 /// Tasks in flight by key.
 #[derive(Debug)]
-pub(crate) struct Flights<Key, Value> {
+pub(crate) struct Flights<Key, Value: Clone> {
     running: Arc<Mutex<Running<Key, Value>>>,
 }
 
-type Running<Key, Value> = HashMap<Key, watch::Receiver<Option<Value>>>;
+type Running<Key, Value> = HashMap<Key, Flight<Value>>;
+
+/// What a task comes to, for all who wait; `None`: it panicked.
+pub(crate) type Flight<Value> = Shared<Map<JoinHandle<Value>, fn(Result<Value, JoinError>) -> Option<Value>>>;
 
 impl<Key, Value> Flights<Key, Value>
 where
@@ -30,55 +35,41 @@ where
         Self { running: Arc::default() }
     }
 
-    /// Joins the task of `key`, or starts it. `None`: the task panicked.
+    /// Joins the task of `key`, or starts it.
     ///
     /// The second value says whether another caller had started it.
-    pub(crate) fn join<Task, Start>(
-        &self,
-        key: &Key,
-        start: Start,
-    ) -> (impl Future<Output = Option<Value>> + Send + use<Key, Value, Task, Start>, bool)
+    pub(crate) fn join<Task, Start>(&self, key: &Key, start: Start) -> (Flight<Value>, bool)
     where
         Start: FnOnce() -> Task,
         Task: Future<Output = Value> + Send + 'static,
     {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut receiver, shared) = match running.entry(key.clone()) {
+        match running.entry(key.clone()) {
             Entry::Occupied(entry) => (entry.get().clone(), true),
             Entry::Vacant(entry) => {
-                let (sender, receiver) = watch::channel(None);
-                entry.insert(receiver.clone());
                 let landing = Landing { running: Arc::clone(&self.running), key: key.clone() };
                 let task = start();
                 let flight = async move {
                     let value = task.await;
                     // Forgotten first: who comes after this line starts anew.
                     drop(landing);
-                    // Nobody waits any more when this fails.
-                    let _nobody_waits = sender.send(Some(value));
+                    value
                 };
-                tokio::spawn(flight.in_current_span());
-                (receiver, false)
+                let landed: fn(Result<Value, JoinError>) -> Option<Value> = Result::ok;
+                let flight = tokio::spawn(flight.in_current_span()).map(landed).shared();
+                (entry.insert(flight).clone(), false)
             }
-        };
-        drop(running);
-        let result = async move {
-            match receiver.wait_for(Option::is_some).await {
-                Ok(value) => value.clone(),
-                Err(_panicked) => None,
-            }
-        };
-        (result, shared)
+        }
     }
 }
 
 /// Takes the task out of the map however it ends.
-struct Landing<Key: Eq + Hash, Value> {
+struct Landing<Key: Eq + Hash, Value: Clone> {
     running: Arc<Mutex<Running<Key, Value>>>,
     key: Key,
 }
 
-impl<Key: Eq + Hash, Value> Drop for Landing<Key, Value> {
+impl<Key: Eq + Hash, Value: Clone> Drop for Landing<Key, Value> {
     fn drop(&mut self) {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }

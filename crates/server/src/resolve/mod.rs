@@ -102,7 +102,14 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
 async fn check(app: &Arc<App>, ask: &Ask, key: TagKey) -> Result<Served, Error> {
     // Asked again: a flight that landed just before this one may have recorded the tag.
     match app.lookup(&key, ask)? {
-        None => first_sight::record(app, ask).await,
+        None => {
+            let served = first_sight::record(app, ask).await?;
+            // What was fetched just now is what upstream serves, unless the log had it otherwise meanwhile.
+            if served.warning.is_none() {
+                app.freshness.note(key, Instant::now());
+            }
+            Ok(served)
+        }
         Some(record) => recheck::against_upstream(app, ask, key, record).await,
     }
 }
