@@ -96,6 +96,22 @@ impl Ui {
         }
     }
 
+    /// Prints as [`Ui::print`] what led to `answer`, and gives it back; a reader that has enough does not change it.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub(crate) fn answer(
+        &self,
+        answer: Answer,
+        text: impl Display,
+        value: &impl Serialize,
+    ) -> Result<Answer, CommandError> {
+        match self.print(text, value) {
+            Err(error) if error.kind == Kind::BrokenPipe => Ok(answer),
+            printed => printed.map(|()| answer),
+        }
+    }
+
     /// Prints `text` on standard output, whatever form was asked for.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub(crate) fn tag(text: &str) -> Result<TagName, Wrong> {
     Err(Wrong::new(&problem, instead))
 }
 
-/// The two mistakes that are made most mended: a URL, and upper case, which a tag may have and a name may not.
+/// Mends a URL, and upper case in a name; a tag may have it.
 fn likely(text: &str) -> String {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let last = text.rfind('/').map_or(0, |slash| slash + 1);

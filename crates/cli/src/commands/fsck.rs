@@ -60,17 +60,18 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         findings: report.findings.iter().map(ToString::to_string).collect(),
         unlisted: report.unlisted,
     };
+    let answer = if sound { Answer::Yes } else { Answer::No };
     if ui.is_json() || !sound {
-        ui.print(checked.findings.join("\n"), &checked)?;
+        ui.answer(answer, checked.findings.join("\n"), &checked)?;
     }
     let counts =
         format!("leaves: {}, tags: {}, manifests: {}", checked.leaves, checked.tags, checked.manifests);
     let directory = config.data_dir.display();
     if sound {
         ui.note(format_args!("`{directory}` is sound ({counts})"));
-        return Ok(Answer::Yes);
+    } else {
+        let findings = report.unlisted.saturating_add(checked.findings.len() as u64);
+        ui.note(format_args!("`{directory}` is NOT sound ({counts}, findings: {findings})"));
     }
-    let findings = report.unlisted.saturating_add(checked.findings.len() as u64);
-    ui.note(format_args!("`{directory}` is NOT sound ({counts}, findings: {findings})"));
-    Ok(Answer::No)
+    Ok(answer)
 }

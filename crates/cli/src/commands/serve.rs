@@ -75,8 +75,9 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
 /// Where it listens, whose log it keeps, and how to pull; one line of the log where no person reads it.
 fn announce(ui: &Ui, service: &Service, for_people: bool, pages: bool) {
     let (address, ledger) = (service.address(), service.ledger());
-    let (origin, key, size) =
-        (ledger.origin(), ledger.verifier_key(), ledger.published().map_or(0, |published| published.size));
+    let (origin, key) = (ledger.origin(), ledger.verifier_key());
+    // An error means that witnesses have not cosigned any checkpoint yet.
+    let size = ledger.published().ok().map(|published| published.size);
     if !for_people {
         tracing::info!(%address, public_url = %service.public_url(), %origin, log_key = %key, size, "listening");
         return;
@@ -88,7 +89,10 @@ fn announce(ui: &Ui, service: &Service, for_people: bool, pages: bool) {
     if pages {
         ui.note(format_args!("pages      {url}"));
     }
-    ui.note(format_args!("log        {origin}, {size} leaves"));
+    match size {
+        Some(size) => ui.note(format_args!("log        {origin}, {size} leaves")),
+        None => ui.note(format_args!("log        {origin}, nothing published before its witnesses cosign")),
+    }
     ui.note(format_args!("log key    {key}"));
     ui.note(format_args!("pull       docker pull {host}/alpine:3.20"));
     ui.note(format_args!("           docker pull {host}/ghcr.io/org/app:v1"));

@@ -108,7 +108,7 @@ fn an_unknown_key_is_answered_with_place_and_nearest_key() {
     insta::assert_snapshot!(environment.run(&["config", "check"]), @"
     exit 2
     -- stderr
-    error: $ROOT/config.toml:4:3: unknown field `orign`, expected one of `origin`, `supersede`, `key_file`, `guard_file`
+    error: $ROOT/config.toml:4:3: unknown field `orign`, expected one of <keys>
 
     hint: did you mean `origin`?
     ");

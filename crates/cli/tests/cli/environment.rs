@@ -124,5 +124,7 @@ fn filters(root: &Path) -> SettingsBindDropGuard {
     settings.add_filter(r"\b(127\.0\.0\.1|0\.0\.0\.0|localhost):[0-9]{5}\b", "$1:<port>");
     settings.add_filter(r"process [0-9]+", "process <id>");
     settings.add_filter(r"\b[0-9]+ bytes\b", "<n> bytes");
+    // A new key is no news of the error.
+    settings.add_filter(r"expected one of `[a-z_`, ]+`", "expected one of <keys>");
     settings.bind_to_scope()
 }

@@ -39,6 +39,17 @@ fn a_reader_that_has_enough_is_no_failure() {
 }
 
 #[test]
+fn a_reader_that_has_enough_does_not_turn_no_into_yes() {
+    let environment = TestEnvironment::new();
+    let _vkey = environment.run(&["init"]).succeeded();
+    std::fs::remove_file(environment.data_dir().join("guard")).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = environment.command(&["fsck"]).stdout(writer).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn output_that_is_lost_is_a_failure() {
     let environment = TestEnvironment::new();
     // Only there where a full device is.
