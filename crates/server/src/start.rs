@@ -123,9 +123,6 @@ impl Service {
             listener.local_addr().map_err(|source| ServeError::Listen { address: config.listen, source })?;
         let config = with_port(config, address);
         let ledger = open(&config, &surroundings)?;
-        if let Some(why) = ledger.read_only() {
-            tracing::error!(%why, "nothing new will be recorded");
-        }
         let upstream = upstream::Client::new(upstream_settings(&config, surroundings.lookup))?;
         let admin = admin::Listener::bind(&config.data_dir);
         let cosigning = Cosigning::of(&config.cosigning, &ledger)?;
@@ -250,11 +247,14 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
 }
 
-/// A port of the system's choice is known only now; the URL that was derived from it follows.
+/// A port of the system's choice is known only now; the URL and the log's name that were derived from it follow.
 fn with_port(mut config: Config, address: SocketAddr) -> Config {
     if config.listen.port() == 0 && config.origins.of("public_url") == &Origin::Default {
         // Fails for URLs without a host alone, which this one has.
         let _has_host = config.public_url.set_port(Some(address.port()));
+        if config.origins.of("log.origin") == &Origin::Default {
+            config.log.origin = format!("{}/log", config.public_url.authority());
+        }
     }
     config.listen = address;
     config

@@ -25,7 +25,11 @@ pub(super) async fn execute(
             (tag, Submission::Supersede { name, tag: of, old, manifest, reason }, old)
         }
         Command::Thaw { tag, reason } => {
-            let old = current(ledger, &tag)?.digest();
+            let record = current(ledger, &tag)?;
+            if !record.is_frozen() {
+                return Err(AdminError::NotFrozen { tag: tag.to_string() });
+            }
+            let old = record.digest();
             let TagName { name, tag: of } = tag.clone();
             (tag, Submission::Thaw { name, tag: of, digest: old, reason }, old)
         }

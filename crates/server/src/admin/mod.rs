@@ -62,6 +62,12 @@ pub enum AdminError {
         /// The tag.
         tag: String,
     },
+    /// The tag is observed.
+    #[error("`{tag}` is not frozen, so there is nothing to thaw")]
+    NotFrozen {
+        /// The tag.
+        tag: String,
+    },
     /// Upstream does not have the new digest, or cannot be asked.
     #[error("`{subject}` cannot be fetched, so it cannot be recorded")]
     Fetch {

@@ -20,8 +20,9 @@ pub fn install(format: LogFormat, verbosity: i8) {
     let default = format!("{level},hyper=warn,h2=warn,reqwest=warn,rustls=warn");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default));
     let terminal = std::io::stderr().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     let json = match format {
         LogFormat::Auto => !terminal,
         LogFormat::Json => true,

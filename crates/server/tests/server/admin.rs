@@ -43,6 +43,8 @@ async fn a_thawed_tag_is_observed_from_then_on() {
     place.push("team/app", "v1");
     service.pull("team/app", "v1").await;
     admin::run(&place.config().unwrap(), thaw()).await.unwrap();
+    let again = admin::run(&place.config().unwrap(), thaw()).await.unwrap_err();
+    assert!(again.to_string().contains("is not frozen"), "{again}");
     for _ in 0..2 {
         let new = place.push("team/app", "v1");
         let reply = service.pull("team/app", "v1").await;
