@@ -80,7 +80,7 @@ impl Client {
             let basic = basic.ok_or_else(|| no_token("the credentials fit no header".to_owned()))?;
             headers.insert(AUTHORIZATION, basic.header().clone());
         }
-        let response = self.send(reach, &Method::GET, &url, &headers, &mut true).await?;
+        let response = self.send(endpoint.http.to(reach), &Method::GET, &url, &headers, &mut true).await?;
         let answer = match response.status() {
             StatusCode::OK => {
                 let body = read_bounded(response, url.host_str().unwrap_or_default(), MAX_TOKEN_ANSWER).await;

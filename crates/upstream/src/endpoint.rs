@@ -11,6 +11,7 @@ use url::Url;
 use crate::Error;
 use crate::address::{Refused, check_url};
 use crate::breaker::Breaker;
+use crate::connector::Http;
 use crate::settings::{Credentials, UpstreamSettings};
 
 /// Docker Hub's API is not at the name under which records write it.
@@ -19,7 +20,6 @@ const DOCKER_HUB_API: &str = "registry-1.docker.io";
 const MAX_CONCURRENCY: usize = 64;
 
 /// One registry, ready to be asked; of those that are configured it is made once.
-#[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) host: RegistryHost,
     /// Ends in a slash.
@@ -30,6 +30,7 @@ pub(crate) struct Endpoint {
     token_hosts: BTreeSet<String>,
     redirect_hosts: BTreeSet<String>,
     own_hosts: Arc<BTreeSet<String>>,
+    pub(crate) http: Http,
     /// One for each question at one time.
     pub(crate) turns: Semaphore,
     pub(crate) breaker: Breaker,
@@ -50,6 +51,7 @@ impl Endpoint {
         host: &RegistryHost,
         upstream: &UpstreamSettings,
         own_hosts: &Arc<BTreeSet<String>>,
+        http: Http,
     ) -> Result<Self, Error> {
         let wrong = |why| Error::Upstream { host: host.to_string(), why };
         let base = match &upstream.url {
@@ -64,6 +66,7 @@ impl Endpoint {
             token_hosts: lower_case(&upstream.token_hosts),
             redirect_hosts: lower_case(&upstream.redirect_hosts),
             own_hosts: Arc::clone(own_hosts),
+            http,
             turns: Semaphore::new(upstream.max_concurrency.map_or(MAX_CONCURRENCY, NonZeroUsize::get)),
             breaker: Breaker::default(),
         };
@@ -74,7 +77,11 @@ impl Endpoint {
     }
 
     /// Of any other registry: by its own name, over https, at a public address.
-    pub(crate) fn public(host: &RegistryHost, own_hosts: &Arc<BTreeSet<String>>) -> Result<Self, Error> {
+    pub(crate) fn public(
+        host: &RegistryHost,
+        own_hosts: &Arc<BTreeSet<String>>,
+        http: Http,
+    ) -> Result<Self, Error> {
         let refused = |why| Error::HostRefused { host: host.to_string(), why };
         let endpoint = Self {
             host: host.clone(),
@@ -84,6 +91,7 @@ impl Endpoint {
             token_hosts: BTreeSet::new(),
             redirect_hosts: BTreeSet::new(),
             own_hosts: Arc::clone(own_hosts),
+            http,
             turns: Semaphore::new(MAX_CONCURRENCY),
             breaker: Breaker::default(),
         };
@@ -111,7 +119,7 @@ impl Endpoint {
 
     /// Whether a URL that this registry led us to may be asked, and by which client.
     pub(crate) fn reach(&self, url: &Url) -> Result<Reach, Refused> {
-        if !url.username().is_empty() || url.password().is_some() {
+        if has_userinfo(url) {
             return Err(Refused("its URL holds a user name or password"));
         }
         if self.configured && same_origin(url, &self.base) {
@@ -156,7 +164,7 @@ fn base(url: &Url) -> Result<Url, &'static str> {
     if !is_http(url) || url.host().is_none() {
         return Err("its `url` is not `http://…` or `https://…`");
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if has_userinfo(url) {
         return Err("its `url` holds a user name or password; write `username` and `password_file`");
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -178,8 +186,13 @@ pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
 }
 
-fn is_http(url: &Url) -> bool {
+pub(crate) fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
+}
+
+/// Which an HTTP client would send along.
+pub(crate) fn has_userinfo(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn host_and_port(url: &Url) -> String {

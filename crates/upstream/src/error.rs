@@ -2,6 +2,7 @@
 //!
 //! Messages name hosts and never carry tokens, passwords, or the query of a signed location.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use oci::{Digest, ManifestError, Sha256Digest};
@@ -153,6 +154,16 @@ pub enum Error {
         /// In short.
         why: &'static str,
     },
+    /// A file that a registry needs which is configured.
+    #[error("`{}` of `[upstreams.\"{host}\"]` cannot be used: {why}", .path.display())]
+    File {
+        /// Whose.
+        host: String,
+        /// Which.
+        path: PathBuf,
+        /// In short.
+        why: String,
+    },
     /// The HTTP client cannot be set up.
     #[error(
         "the HTTP client cannot be set up: {why}; install the system's root certificates (`ca-certificates`), or name a file of them in `SSL_CERT_FILE`"
@@ -214,6 +225,7 @@ impl Error {
             | Self::UncheckableDigest { .. }
             | Self::InvalidList
             | Self::Upstream { .. }
+            | Self::File { .. }
             | Self::Setup { .. } => ErrorKind::Unavailable,
         }
     }
@@ -242,6 +254,7 @@ impl Error {
             Self::DigestLies { .. } => "digest_lies",
             Self::InvalidManifest(_) => "invalid_manifest",
             Self::InvalidList => "invalid_list",
+            Self::File { .. } => "file",
             Self::Upstream { .. } | Self::Setup { .. } => "setup",
         }
     }

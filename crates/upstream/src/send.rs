@@ -16,7 +16,7 @@ use url::Url;
 use crate::Error;
 use crate::address::Refused;
 use crate::client::Client;
-use crate::endpoint::{Endpoint, Reach, same_origin};
+use crate::endpoint::{Endpoint, same_origin};
 
 /// Redirects followed.
 const MAX_REDIRECTS: usize = 5;
@@ -84,7 +84,8 @@ impl Client {
             let host = || url.host_str().unwrap_or_default().to_owned();
             let reach =
                 endpoint.reach(&url).map_err(|Refused(why)| Error::HostRefused { host: host(), why })?;
-            let response = self.send(reach, &question.method, &url, &headers, &mut may_retry).await?;
+            let response =
+                self.send(endpoint.http.to(reach), &question.method, &url, &headers, &mut may_retry).await?;
             if !is_redirect(response.status()) {
                 return Ok(Answer { response, url, location: None });
             }
@@ -104,13 +105,13 @@ impl Client {
     /// Sends, and once more after a failed connection or a gateway's hiccup if it `may_retry`.
     pub(crate) async fn send(
         &self,
-        reach: Reach,
+        http: &reqwest::Client,
         method: &Method,
         url: &Url,
         headers: &HeaderMap,
         may_retry: &mut bool,
     ) -> Result<Response, Error> {
-        let first = self.send_once(reach, method, url, headers).await;
+        let first = self.send_once(http, method, url, headers).await;
         let hiccup = match &first {
             Ok(response) => matches!(response.status().as_u16(), 502..=504),
             Err(error) => matches!(error, Error::Unreachable { .. }),
@@ -120,12 +121,12 @@ impl Client {
         }
         drop(first);
         tokio::time::sleep(jitter(self.timeouts().retry)).await;
-        self.send_once(reach, method, url, headers).await
+        self.send_once(http, method, url, headers).await
     }
 
     async fn send_once(
         &self,
-        reach: Reach,
+        http: &reqwest::Client,
         method: &Method,
         url: &Url,
         headers: &HeaderMap,
@@ -133,7 +134,7 @@ impl Client {
         let host = url.host_str().unwrap_or_default();
         let mut request = reqwest::Request::new(method.clone(), url.clone());
         *request.headers_mut() = headers.clone();
-        match tokio::time::timeout(self.timeouts().headers, self.http(reach).execute(request)).await {
+        match tokio::time::timeout(self.timeouts().headers, http.execute(request)).await {
             Err(_late) => Err(Error::TimedOut { host: host.to_owned() }),
             Ok(Err(error)) => Err(Error::of_client(host, &error)),
             Ok(Ok(response)) => Ok(response),

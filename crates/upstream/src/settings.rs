@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,20 @@ pub struct UpstreamSettings {
     pub redirect_hosts: BTreeSet<String>,
     /// Questions at one time, streams of blobs not counted; 64 where nothing is said.
     pub max_concurrency: Option<NonZeroUsize>,
+    /// Roots that are believed besides the system's, as PEM; read at start-up.
+    pub ca_file: Option<PathBuf>,
+    /// Through which everything of this registry goes. It resolves the names, so only URLs can be checked, and no
+    /// addresses.
+    pub proxy: Option<ProxySettings>,
+}
+
+/// A proxy. None is ever taken from the environment.
+#[derive(Clone, Debug)]
+pub struct ProxySettings {
+    /// `http://…` or `https://…`
+    pub url: Url,
+    /// For the proxy alone.
+    pub credentials: Option<Credentials>,
 }
 
 /// User name and password.

@@ -19,6 +19,8 @@ mod limits;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod proxies;
+#[cfg(test)]
 mod redirects;
 #[cfg(test)]
 mod requests;
@@ -32,5 +34,7 @@ mod statuses;
 mod support;
 #[cfg(test)]
 mod tags;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tokens;
