@@ -33,7 +33,6 @@ impl Client {
     ///
     /// [`Error::Upstream`] for a registry that is configured and cannot be asked as it is;
     /// [`Error::Setup`], most likely because the system has no root certificates.
-    #[expect(clippy::needless_pass_by_value, reason = "whoever sets up a client is done with its settings")]
     pub fn new(settings: Settings) -> Result<Self, Error> {
         Ok(Self(Arc::new(Inner {
             endpoints: Endpoints::new(&settings)?,
@@ -50,7 +49,7 @@ impl Client {
 
     /// Whether credentials are configured for a registry.
     pub fn has_credentials(&self, host: &RegistryHost) -> bool {
-        self.0.endpoints.configured(host).is_some_and(|endpoint| endpoint.credentials().is_some())
+        self.0.endpoints.configured(host).is_some_and(|endpoint| !endpoint.account.is_nobody())
     }
 
     pub(crate) fn endpoint(&self, host: &RegistryHost) -> Result<Arc<Endpoint>, Error> {

@@ -12,7 +12,8 @@ use crate::Error;
 use crate::address::{Refused, check_url};
 use crate::breaker::Breaker;
 use crate::connector::Http;
-use crate::settings::{Credentials, UpstreamSettings};
+use crate::login::Account;
+use crate::settings::UpstreamSettings;
 
 /// Docker Hub's API is not at the name under which records write it.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
@@ -26,7 +27,7 @@ pub(crate) struct Endpoint {
     base: Url,
     /// Whether `base` was configured, and so may be http, private, or on any port.
     configured: bool,
-    credentials: Option<Credentials>,
+    pub(crate) account: Account,
     token_hosts: BTreeSet<String>,
     redirect_hosts: BTreeSet<String>,
     own_hosts: Arc<BTreeSet<String>>,
@@ -60,9 +61,9 @@ impl Endpoint {
         };
         let endpoint = Self {
             host: host.clone(),
+            account: Account::of(host, upstream, &base)?,
             base,
             configured: upstream.url.is_some(),
-            credentials: upstream.credentials.clone(),
             token_hosts: lower_case(&upstream.token_hosts),
             redirect_hosts: lower_case(&upstream.redirect_hosts),
             own_hosts: Arc::clone(own_hosts),
@@ -87,7 +88,7 @@ impl Endpoint {
             host: host.clone(),
             base: public_base(host).ok_or_else(|| refused("its name is not one"))?,
             configured: false,
-            credentials: None,
+            account: Account::none(host),
             token_hosts: BTreeSet::new(),
             redirect_hosts: BTreeSet::new(),
             own_hosts: Arc::clone(own_hosts),
@@ -141,13 +142,14 @@ impl Endpoint {
         &self.base
     }
 
-    pub(crate) fn credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_ref()
-    }
-
     /// What it means that this registry says no.
     pub(crate) fn denied(&self) -> Error {
-        Error::Denied { had_credentials: self.credentials.is_some() }
+        Error::Denied { had_credentials: !self.account.is_nobody() }
+    }
+
+    /// What it means that our credentials cannot be sent.
+    pub(crate) fn unfit(&self) -> Error {
+        Error::Credentials { host: self.host.to_string(), why: "they fit no header" }
     }
 
     /// Whether a token host was configured, by host or by host and port.

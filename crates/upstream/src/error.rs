@@ -101,6 +101,14 @@ pub enum Error {
         /// In short.
         why: String,
     },
+    /// Credentials that are configured and cannot be had.
+    #[error("the credentials of `{host}` cannot be had: {why}")]
+    Credentials {
+        /// Whose.
+        host: String,
+        /// In short.
+        why: &'static str,
+    },
     /// Too many redirects, or one that leads nowhere.
     #[error("`{host}` redirects {why}")]
     Redirect {
@@ -219,6 +227,7 @@ impl Error {
             | Self::Busy { .. }
             | Self::RealmRefused { .. }
             | Self::NoToken { .. }
+            | Self::Credentials { .. }
             | Self::Redirect { .. }
             | Self::Truncated { .. }
             | Self::Encoded
@@ -246,6 +255,7 @@ impl Error {
             Self::HostRefused { .. } => "host_refused",
             Self::RealmRefused { .. } => "realm_refused",
             Self::NoToken { .. } => "no_token",
+            Self::Credentials { .. } => "credentials",
             Self::Redirect { .. } => "redirect",
             Self::TooLarge { .. } => "too_large",
             Self::Truncated { .. } => "truncated",

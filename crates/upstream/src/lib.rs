@@ -16,6 +16,7 @@ mod endpoint;
 mod endpoints;
 mod error;
 mod exchange;
+mod login;
 mod manifest;
 mod realm;
 mod resolver;

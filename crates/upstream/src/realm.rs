@@ -37,7 +37,7 @@ pub(crate) fn check(endpoint: &Endpoint, realm: &str) -> Result<(Url, Reach), Er
     if endpoint.allows_token_host(&url) {
         return Ok((url, Reach::Configured));
     }
-    let anonymous = endpoint.credentials().is_none();
+    let anonymous = endpoint.account.is_nobody();
     let related =
         [endpoint.host.as_str(), endpoint.base().host_str().unwrap_or_default()].iter().any(|host| {
             *host == shown

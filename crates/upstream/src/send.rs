@@ -34,6 +34,16 @@ pub(crate) struct Question {
     pub(crate) follow: bool,
 }
 
+/// One request, as often as it takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) url: &'a Url,
+    pub(crate) headers: &'a HeaderMap,
+    /// To a token service alone.
+    pub(crate) form: Option<&'a str>,
+}
+
 /// An answer, with the URL that gave it.
 pub(crate) struct Answer {
     pub(crate) response: Response,
@@ -84,8 +94,8 @@ impl Client {
             let host = || url.host_str().unwrap_or_default().to_owned();
             let reach =
                 endpoint.reach(&url).map_err(|Refused(why)| Error::HostRefused { host: host(), why })?;
-            let response =
-                self.send(endpoint.http.to(reach), &question.method, &url, &headers, &mut may_retry).await?;
+            let message = Message { method: &question.method, url: &url, headers: &headers, form: None };
+            let response = self.send(endpoint.http.to(reach), message, &mut may_retry).await?;
             if !is_redirect(response.status()) {
                 return Ok(Answer { response, url, location: None });
             }
@@ -106,12 +116,10 @@ impl Client {
     pub(crate) async fn send(
         &self,
         http: &reqwest::Client,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderMap,
+        message: Message<'_>,
         may_retry: &mut bool,
     ) -> Result<Response, Error> {
-        let first = self.send_once(http, method, url, headers).await;
+        let first = self.send_once(http, message).await;
         let hiccup = match &first {
             Ok(response) => matches!(response.status().as_u16(), 502..=504),
             Err(error) => matches!(error, Error::Unreachable { .. }),
@@ -121,19 +129,14 @@ impl Client {
         }
         drop(first);
         tokio::time::sleep(jitter(self.timeouts().retry)).await;
-        self.send_once(http, method, url, headers).await
+        self.send_once(http, message).await
     }
 
-    async fn send_once(
-        &self,
-        http: &reqwest::Client,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderMap,
-    ) -> Result<Response, Error> {
-        let host = url.host_str().unwrap_or_default();
-        let mut request = reqwest::Request::new(method.clone(), url.clone());
-        *request.headers_mut() = headers.clone();
+    async fn send_once(&self, http: &reqwest::Client, message: Message<'_>) -> Result<Response, Error> {
+        let host = message.url.host_str().unwrap_or_default();
+        let mut request = reqwest::Request::new(message.method.clone(), message.url.clone());
+        *request.headers_mut() = message.headers.clone();
+        *request.body_mut() = message.form.map(|form| form.to_owned().into());
         match tokio::time::timeout(self.timeouts().headers, http.execute(request)).await {
             Err(_late) => Err(Error::TimedOut { host: host.to_owned() }),
             Ok(Err(error)) => Err(Error::of_client(host, &error)),

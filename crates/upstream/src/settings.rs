@@ -33,8 +33,12 @@ pub struct Settings {
 pub struct UpstreamSettings {
     /// Where it is reached; http, ports and private addresses are allowed here.
     pub url: Option<Url>,
-    /// For Basic, and for its token service.
+    /// For Basic, and for its token service. Of this and the two below at most one may be given.
     pub credentials: Option<Credentials>,
+    /// Docker's `config.json`, whose credentials or helper are asked whenever a token is needed.
+    pub docker_config: Option<PathBuf>,
+    /// A file that holds a token, which is sent as it is and read again whenever it is needed.
+    pub token_file: Option<PathBuf>,
     /// Hosts (or `host:port`), besides its own, that may issue its tokens.
     pub token_hosts: BTreeSet<String>,
     /// `host:port` of storage that it may redirect to though it is not public.

@@ -17,6 +17,8 @@ mod digests;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod proxies;
