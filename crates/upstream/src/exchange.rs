@@ -64,6 +64,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_waits_for_a_turn_at_a_registry_that_is_left_alone() {
+        let client = Client::new(Settings::default()).unwrap();
+        let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();
+        for _ in 0..5 {
+            let down = async { Err::<(), _>(Error::ServerError { status: 503 }) };
+            assert!(client.exchange(&endpoint, down).await.is_err());
+        }
+        let _taken = endpoint.turns.acquire_many(64).await.unwrap();
+        let outcome = client.exchange(&endpoint, async { panic!("asked though it is left alone") }).await;
+        assert!(matches!(outcome, Err::<(), _>(Error::Resting { .. })), "{outcome:?}");
+    }
+
+    #[tokio::test]
     async fn one_who_gives_up_changes_nothing() {
         let client = Client::new(Settings::default()).unwrap();
         let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();

@@ -177,3 +177,25 @@ fn docker(config: &Path, key: &str) -> Result<Option<Login>, &'static str> {
         ) => Err("its file holds none that make sense"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_is_asked_for_a_registry_as_it_is_reached_but_for_its_own() {
+        for (host, url, key) in [
+            ("docker.io", None, "https://index.docker.io/v1/"),
+            ("docker.io", Some("https://mirror.example/hub/"), "mirror.example"),
+            ("ghcr.io", None, "ghcr.io"),
+            ("corp.alt", Some("http://127.0.0.1:5001"), "127.0.0.1:5001"),
+            ("corp.alt", Some("https://registry.example:443"), "registry.example"),
+        ] {
+            let host = RegistryHost::canonicalize(host).unwrap();
+            let url: Option<Url> = url.map(|url| url.parse().unwrap());
+            let base = url.clone().unwrap_or_else(|| format!("https://{host}/").parse().unwrap());
+            let upstream = UpstreamSettings { url, ..UpstreamSettings::default() };
+            assert_eq!(docker_key(&host, &upstream, &base), key);
+        }
+    }
+}
