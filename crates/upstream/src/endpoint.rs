@@ -59,6 +59,7 @@ impl Endpoint {
             Some(url) => base(url).map_err(wrong)?,
             None => public_base(host).ok_or_else(|| wrong("it has no `url`"))?,
         };
+        let turns = upstream.max_concurrency.map_or(MAX_CONCURRENCY, NonZeroUsize::get);
         let endpoint = Self {
             host: host.clone(),
             account: Account::of(host, upstream, &base)?,
@@ -68,7 +69,7 @@ impl Endpoint {
             redirect_hosts: lower_case(&upstream.redirect_hosts),
             own_hosts: Arc::clone(own_hosts),
             http,
-            turns: Semaphore::new(upstream.max_concurrency.map_or(MAX_CONCURRENCY, NonZeroUsize::get)),
+            turns: Semaphore::new(turns.min(Semaphore::MAX_PERMITS)),
             breaker: Breaker::default(),
         };
         if endpoint.reach(&endpoint.base).is_err() {
