@@ -3,6 +3,7 @@
 //! * [`FakeRegistry`]: a registry on a real loopback socket, with every quirk of the real ones as a switch
 //!   ([`Quirk`], [`When`]), token flows ([`Auth`]), and a record of every request ([`RecordedRequest`]);
 //! * [`RawServer`]: answers that no HTTP library would send;
+//! * [`tls`]: TLS in front of any of these;
 //! * [`Gate`]: holds answers until the test lets them go, so that no test sleeps;
 //! * [`Clock`]: moved by hand;
 //! * [`Image`] and [`Index`]: small valid manifests with everything they name;
@@ -22,6 +23,7 @@ pub mod media_type;
 pub mod port;
 mod raw;
 mod registry;
+pub mod tls;
 pub mod wire;
 
 pub use self::clock::Clock;

@@ -74,9 +74,6 @@ pub(crate) fn check_url(url: &Url) -> Result<(), Refused> {
     if url.port().is_some_and(|port| port != 443) {
         return Err(Refused("its port is not 443"));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Refused("its URL holds a user name or password"));
-    }
     match url.host() {
         None => Err(Refused("it has no host")),
         Some(Host::Ipv4(address)) => check_address(address.into()),
@@ -186,8 +183,6 @@ mod tests {
         for url in [
             "http://ghcr.io/",
             "https://ghcr.io:8443/",
-            "https://u@ghcr.io/",
-            "https://u:p@ghcr.io/",
             "https://localhost/",
             "https://localhost./",
             "https://registry/",

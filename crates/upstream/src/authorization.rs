@@ -2,16 +2,18 @@
 //!
 //! The realm is bound to the registry before anything is sent there.
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use oci::{Challenge, Name, Scheme, parse_challenges};
-use url::Url;
+use secrecy::ExposeSecret as _;
+use url::{Url, form_urlencoded};
 
 use crate::body::read_bounded;
 use crate::client::Client;
-use crate::endpoint::Endpoint;
-use crate::send::retry_after;
-use crate::token::{Token, TokenAnswer};
+use crate::endpoint::{Endpoint, Reach};
+use crate::login::Login;
+use crate::send::{Message, retry_after};
+use crate::token::{Token, TokenAnswer, basic_header};
 use crate::{Error, realm};
 
 /// Bytes of a token service's answer.
@@ -53,39 +55,37 @@ impl Client {
         let bearer = challenges.iter().find_map(|challenge| {
             Some((challenge, challenge.realm().filter(|_| challenge.scheme == Scheme::Bearer)?))
         });
-        if let Some((challenge, realm)) = bearer {
-            return self.bearer(endpoint, name, challenge, realm).await;
-        }
         let basic = challenges.iter().any(|challenge| challenge.scheme == Scheme::Basic);
-        let credentials = endpoint.credentials().filter(|_| basic);
-        credentials.and_then(|own| Token::basic(own, self.now())).ok_or_else(|| endpoint.denied())
+        if bearer.is_none() && !basic {
+            return Err(endpoint.denied());
+        }
+        match (bearer, endpoint.account.login().await?) {
+            (Some(_), Some(Login::Token(own))) => {
+                Token::own(&own, self.now()).ok_or_else(|| endpoint.unfit())
+            }
+            (Some((challenge, realm)), login) => {
+                let (url, reach) = realm::check(endpoint, realm)?;
+                let asked =
+                    TokenQuestion::new(url, name, challenge, login).ok_or_else(|| endpoint.unfit())?;
+                self.issue(endpoint, reach, &asked).await
+            }
+            (None, Some(Login::Password(own))) => {
+                Token::basic(&own, self.now()).ok_or_else(|| endpoint.unfit())
+            }
+            (None, _) => Err(endpoint.denied()),
+        }
     }
 
-    /// `GET <realm>?service=…&scope=…` (distribution `docs/content/spec/auth/token.md`).
-    async fn bearer(
-        &self,
-        endpoint: &Endpoint,
-        name: &Name,
-        challenge: &Challenge,
-        realm: &str,
-    ) -> Result<Token, Error> {
-        let no_token = |why: String| Error::NoToken { host: endpoint.host.to_string(), why };
-        let (mut url, reach) = realm::check(endpoint, realm)?;
-        add_query(&mut url, name, challenge);
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(credentials) = endpoint.credentials() {
-            let basic = Token::basic(credentials, self.now());
-            let basic = basic.ok_or_else(|| no_token("the credentials fit no header".to_owned()))?;
-            headers.insert(AUTHORIZATION, basic.header().clone());
-        }
-        let response = self.send(reach, &Method::GET, &url, &headers, &mut true).await?;
+    async fn issue(&self, endpoint: &Endpoint, reach: Reach, asked: &TokenQuestion) -> Result<Token, Error> {
+        let (url, form) = (&asked.url, asked.form.as_deref());
+        let method = if form.is_some() { &Method::POST } else { &Method::GET };
+        let message = Message { method, url, headers: &asked.headers, form };
+        let response = self.send(endpoint.http.to(reach), message, &mut true).await?;
         let answer = match response.status() {
             StatusCode::OK => {
                 let body = read_bounded(response, url.host_str().unwrap_or_default(), MAX_TOKEN_ANSWER).await;
                 body.map_err(|error| match error {
-                    Error::TooLarge { .. } => no_token("its answer is larger than 128 KiB".to_owned()),
+                    Error::TooLarge { .. } => no_token(endpoint, "its answer is larger than 128 KiB"),
                     error => error,
                 })?
             }
@@ -94,31 +94,60 @@ impl Client {
                 return Err(Error::TooManyRequests { retry_after: retry_after(response.headers()) });
             }
             status if status.is_redirection() => {
-                return Err(no_token("it redirects, which is not followed".to_owned()));
+                return Err(no_token(endpoint, "it redirects, which is not followed"));
             }
-            status => return Err(no_token(format!("it answers {}", status.as_u16()))),
+            status => return Err(no_token(endpoint, &format!("it answers {}", status.as_u16()))),
         };
         let answer: TokenAnswer = serde_json::from_slice(&answer)
-            .map_err(|_why| no_token("its answer is not the JSON of a token".to_owned()))?;
-        answer.into_token(self.now()).ok_or_else(|| no_token("its answer holds no usable token".to_owned()))
+            .map_err(|_why| no_token(endpoint, "its answer is not the JSON of a token"))?;
+        answer.into_token(self.now()).ok_or_else(|| no_token(endpoint, "its answer holds no usable token"))
     }
 }
 
-/// Whom the token is for and what it has to allow, by the challenge's own word; added to what the realm has.
-fn add_query(url: &mut Url, name: &Name, challenge: &Challenge) {
-    let mut query = url.query_pairs_mut();
-    if let Some(service) = challenge.service() {
-        query.append_pair("service", service);
-    }
-    match challenge.scope() {
-        Some(scopes) => {
-            for scope in scopes.split_ascii_whitespace() {
+fn no_token(endpoint: &Endpoint, why: &str) -> Error {
+    Error::NoToken { host: endpoint.host.to_string(), why: why.to_owned() }
+}
+
+/// What a token service is asked.
+struct TokenQuestion {
+    url: Url,
+    headers: HeaderMap,
+    form: Option<String>,
+}
+
+impl TokenQuestion {
+    /// `GET <realm>?service=…&scope=…`, anonymously or with Basic (distribution `docs/content/spec/auth/token.md`), or
+    /// for an identity token `POST <realm>` (`oauth.md` there). Whom the token is for and what it has to allow is the
+    /// challenge's own word. `None` for credentials that fit no header.
+    fn new(mut url: Url, name: &Name, challenge: &Challenge, login: Option<Login>) -> Option<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let pull = || format!("repository:{}:pull", name.repository());
+        let scope = challenge.scope().map_or_else(pull, str::to_owned);
+        if let Some(Login::Identity(identity)) = login {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            form.append_pair("grant_type", "refresh_token").append_pair("client_id", "tlogistry");
+            if let Some(service) = challenge.service() {
+                form.append_pair("service", service);
+            }
+            form.append_pair("scope", &scope).append_pair("refresh_token", identity.expose_secret());
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            return Some(Self { url, headers, form: Some(form.finish()) });
+        }
+        if let Some(Login::Password(credentials)) = &login {
+            headers.insert(AUTHORIZATION, basic_header(credentials)?);
+        }
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(service) = challenge.service() {
+                query.append_pair("service", service);
+            }
+            for scope in scope.split_ascii_whitespace() {
                 query.append_pair("scope", scope);
             }
         }
-        None => {
-            query.append_pair("scope", &format!("repository:{}:pull", name.repository()));
-        }
+        Some(Self { url, headers, form: None })
     }
 }
 
@@ -127,10 +156,8 @@ mod tests {
     use super::*;
 
     fn asked(realm: &str, challenge: &str) -> String {
-        let mut url = Url::parse(realm).unwrap();
-        let name = Name::canonicalize("ghcr.io/org/app").unwrap();
-        add_query(&mut url, &name, &parse_challenges([challenge])[0]);
-        url.to_string()
+        let (url, name) = (Url::parse(realm).unwrap(), Name::canonicalize("ghcr.io/org/app").unwrap());
+        TokenQuestion::new(url, &name, &parse_challenges([challenge])[0], None).unwrap().url.to_string()
     }
 
     #[test]

@@ -11,7 +11,9 @@ use url::Url;
 use crate::Error;
 use crate::address::{Refused, check_url};
 use crate::breaker::Breaker;
-use crate::settings::{Credentials, UpstreamSettings};
+use crate::connector::Http;
+use crate::login::Account;
+use crate::settings::UpstreamSettings;
 
 /// Docker Hub's API is not at the name under which records write it.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
@@ -19,17 +21,17 @@ const DOCKER_HUB_API: &str = "registry-1.docker.io";
 const MAX_CONCURRENCY: usize = 64;
 
 /// One registry, ready to be asked; of those that are configured it is made once.
-#[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) host: RegistryHost,
     /// Ends in a slash.
     base: Url,
     /// Whether `base` was configured, and so may be http, private, or on any port.
     configured: bool,
-    credentials: Option<Credentials>,
+    pub(crate) account: Account,
     token_hosts: BTreeSet<String>,
     redirect_hosts: BTreeSet<String>,
     own_hosts: Arc<BTreeSet<String>>,
+    pub(crate) http: Http,
     /// One for each question at one time.
     pub(crate) turns: Semaphore,
     pub(crate) breaker: Breaker,
@@ -50,21 +52,24 @@ impl Endpoint {
         host: &RegistryHost,
         upstream: &UpstreamSettings,
         own_hosts: &Arc<BTreeSet<String>>,
+        http: Http,
     ) -> Result<Self, Error> {
         let wrong = |why| Error::Upstream { host: host.to_string(), why };
         let base = match &upstream.url {
             Some(url) => base(url).map_err(wrong)?,
             None => public_base(host).ok_or_else(|| wrong("it has no `url`"))?,
         };
+        let turns = upstream.max_concurrency.map_or(MAX_CONCURRENCY, NonZeroUsize::get);
         let endpoint = Self {
             host: host.clone(),
+            account: Account::of(host, upstream, &base)?,
             base,
             configured: upstream.url.is_some(),
-            credentials: upstream.credentials.clone(),
             token_hosts: lower_case(&upstream.token_hosts),
             redirect_hosts: lower_case(&upstream.redirect_hosts),
             own_hosts: Arc::clone(own_hosts),
-            turns: Semaphore::new(upstream.max_concurrency.map_or(MAX_CONCURRENCY, NonZeroUsize::get)),
+            http,
+            turns: Semaphore::new(turns.min(Semaphore::MAX_PERMITS)),
             breaker: Breaker::default(),
         };
         if endpoint.reach(&endpoint.base).is_err() {
@@ -74,16 +79,21 @@ impl Endpoint {
     }
 
     /// Of any other registry: by its own name, over https, at a public address.
-    pub(crate) fn public(host: &RegistryHost, own_hosts: &Arc<BTreeSet<String>>) -> Result<Self, Error> {
+    pub(crate) fn public(
+        host: &RegistryHost,
+        own_hosts: &Arc<BTreeSet<String>>,
+        http: Http,
+    ) -> Result<Self, Error> {
         let refused = |why| Error::HostRefused { host: host.to_string(), why };
         let endpoint = Self {
             host: host.clone(),
             base: public_base(host).ok_or_else(|| refused("its name is not one"))?,
             configured: false,
-            credentials: None,
+            account: Account::none(host),
             token_hosts: BTreeSet::new(),
             redirect_hosts: BTreeSet::new(),
             own_hosts: Arc::clone(own_hosts),
+            http,
             turns: Semaphore::new(MAX_CONCURRENCY),
             breaker: Breaker::default(),
         };
@@ -111,7 +121,7 @@ impl Endpoint {
 
     /// Whether a URL that this registry led us to may be asked, and by which client.
     pub(crate) fn reach(&self, url: &Url) -> Result<Reach, Refused> {
-        if !url.username().is_empty() || url.password().is_some() {
+        if has_userinfo(url) {
             return Err(Refused("its URL holds a user name or password"));
         }
         if self.configured && same_origin(url, &self.base) {
@@ -133,13 +143,14 @@ impl Endpoint {
         &self.base
     }
 
-    pub(crate) fn credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_ref()
-    }
-
     /// What it means that this registry says no.
     pub(crate) fn denied(&self) -> Error {
-        Error::Denied { had_credentials: self.credentials.is_some() }
+        Error::Denied { had_credentials: !self.account.is_nobody() }
+    }
+
+    /// What it means that our credentials cannot be sent.
+    pub(crate) fn unfit(&self) -> Error {
+        Error::Credentials { host: self.host.to_string(), why: "they fit no header" }
     }
 
     /// Whether a token host was configured, by host or by host and port.
@@ -156,7 +167,7 @@ fn base(url: &Url) -> Result<Url, &'static str> {
     if !is_http(url) || url.host().is_none() {
         return Err("its `url` is not `http://…` or `https://…`");
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if has_userinfo(url) {
         return Err("its `url` holds a user name or password; write `username` and `password_file`");
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -178,8 +189,13 @@ pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
 }
 
-fn is_http(url: &Url) -> bool {
+pub(crate) fn is_http(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
+}
+
+/// Which an HTTP client would send along.
+pub(crate) fn has_userinfo(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn host_and_port(url: &Url) -> String {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oci::RegistryHost;
 
 use crate::Error;
+use crate::connector::{Connector, Http};
 use crate::endpoint::{Endpoint, lower_case};
 use crate::settings::Settings;
 
@@ -13,11 +14,11 @@ use crate::settings::Settings;
 const CAPACITY: usize = 1_024;
 
 /// By host.
-#[derive(Debug)]
 pub(crate) struct Endpoints {
     configured: HashMap<RegistryHost, Arc<Endpoint>>,
     others: Mutex<HashMap<RegistryHost, Arc<Endpoint>>>,
     own_hosts: Arc<BTreeSet<String>>,
+    http: Http,
 }
 
 impl Endpoints {
@@ -25,14 +26,18 @@ impl Endpoints {
     ///
     /// # Errors
     ///
-    /// [`Error::Upstream`] for one that cannot be asked as it is.
+    /// [`Error::Upstream`] for one that cannot be asked as it is; [`Error::Setup`].
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let own_hosts = Arc::new(lower_case(&settings.own_hosts));
+        let connector = Connector::new(settings);
+        let http = connector.shared()?;
         let endpoint = |(host, upstream)| {
-            Ok((RegistryHost::clone(host), Arc::new(Endpoint::configured(host, upstream, &own_hosts)?)))
+            let http = connector.of(host, upstream, &http)?;
+            let endpoint = Endpoint::configured(host, upstream, &own_hosts, http)?;
+            Ok((RegistryHost::clone(host), Arc::new(endpoint)))
         };
         let configured = settings.upstreams.iter().map(endpoint).collect::<Result<_, Error>>()?;
-        Ok(Self { configured, others: Mutex::default(), own_hosts })
+        Ok(Self { configured, others: Mutex::default(), own_hosts, http })
     }
 
     /// One that is configured.
@@ -58,7 +63,7 @@ impl Endpoints {
         if let Some(endpoint) = others.get(host) {
             return Ok(Arc::clone(endpoint));
         }
-        let endpoint = Arc::new(Endpoint::public(host, &self.own_hosts)?);
+        let endpoint = Arc::new(Endpoint::public(host, &self.own_hosts, self.http.clone())?);
         if others.len() >= CAPACITY {
             others.retain(|_, known| Arc::strong_count(known) > 1);
         }

@@ -2,6 +2,7 @@
 //!
 //! Messages name hosts and never carry tokens, passwords, or the query of a signed location.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use oci::{Digest, ManifestError, Sha256Digest};
@@ -100,6 +101,14 @@ pub enum Error {
         /// In short.
         why: String,
     },
+    /// Credentials that are configured and cannot be had.
+    #[error("the credentials of `{host}` cannot be had: {why}")]
+    Credentials {
+        /// Whose.
+        host: String,
+        /// In short.
+        why: &'static str,
+    },
     /// Too many redirects, or one that leads nowhere.
     #[error("`{host}` redirects {why}")]
     Redirect {
@@ -152,6 +161,16 @@ pub enum Error {
         host: String,
         /// In short.
         why: &'static str,
+    },
+    /// A file that a registry needs which is configured.
+    #[error("`{}` of `[upstreams.\"{host}\"]` cannot be used: {why}", .path.display())]
+    File {
+        /// Whose.
+        host: String,
+        /// Which.
+        path: PathBuf,
+        /// In short.
+        why: String,
     },
     /// The HTTP client cannot be set up.
     #[error(
@@ -208,12 +227,14 @@ impl Error {
             | Self::Busy { .. }
             | Self::RealmRefused { .. }
             | Self::NoToken { .. }
+            | Self::Credentials { .. }
             | Self::Redirect { .. }
             | Self::Truncated { .. }
             | Self::Encoded
             | Self::UncheckableDigest { .. }
             | Self::InvalidList
             | Self::Upstream { .. }
+            | Self::File { .. }
             | Self::Setup { .. } => ErrorKind::Unavailable,
         }
     }
@@ -234,6 +255,7 @@ impl Error {
             Self::HostRefused { .. } => "host_refused",
             Self::RealmRefused { .. } => "realm_refused",
             Self::NoToken { .. } => "no_token",
+            Self::Credentials { .. } => "credentials",
             Self::Redirect { .. } => "redirect",
             Self::TooLarge { .. } => "too_large",
             Self::Truncated { .. } => "truncated",
@@ -242,6 +264,7 @@ impl Error {
             Self::DigestLies { .. } => "digest_lies",
             Self::InvalidManifest(_) => "invalid_manifest",
             Self::InvalidList => "invalid_list",
+            Self::File { .. } => "file",
             Self::Upstream { .. } | Self::Setup { .. } => "setup",
         }
     }

@@ -2,10 +2,16 @@
 //!
 //! Knows not what is exchanged.
 
+use std::time::{Duration, Instant};
+
 use crate::Error;
 use crate::breaker::Leave;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
+use crate::settings::Clock;
+
+/// An answer that is given up after this long is one that did not come.
+const LATE: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Carries out `work` when it is its turn, unless the registry is left alone; everything within the total time.
@@ -18,11 +24,11 @@ impl Client {
         let leave = || endpoint.breaker.ask(self.now()).map_err(|wait| Error::Resting { host: host(), wait });
         // Those who wait for their turn would be told only then.
         drop(leave()?);
-        let mut asked: Option<Leave<'_>> = None;
+        let mut asked = None;
         let timely = tokio::time::timeout(self.timeouts().total, async {
             // The semaphore is never closed.
             let _turn = endpoint.turns.acquire().await.map_err(|_closed| Error::Busy { host: host() })?;
-            asked = Some(leave()?);
+            asked = Some(Asked { leave: Some(leave()?), clock: self.clock(), since: self.now() });
             work.await
         });
         let outcome = match timely.await {
@@ -30,20 +36,44 @@ impl Client {
             Err(_late) if asked.is_none() => Err(Error::Busy { host: host() }),
             Err(_late) => Err(Error::TimedOut { host: host() }),
         };
-        if let Some(leave) = asked {
-            match &outcome {
-                Err(error) if error.is_outage() => leave.failed(self.now()),
-                _ => leave.answered(),
-            }
+        if let Some(asked) = asked {
+            asked.ended(outcome.as_ref().is_err_and(Error::is_outage));
         }
         outcome
     }
 }
 
+/// A question that is on its way.
+struct Asked<'a> {
+    leave: Option<Leave<'a>>,
+    clock: &'a Clock,
+    since: Instant,
+}
+
+impl Asked<'_> {
+    fn ended(mut self, failed: bool) {
+        match self.leave.take() {
+            Some(leave) if failed => leave.failed(self.clock.now()),
+            Some(leave) => leave.answered(),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Asked<'_> {
+    /// Whoever asked gave up. After so long that says something of the registry; else only of whoever asked.
+    fn drop(&mut self) {
+        let now = self.clock.now();
+        if let Some(leave) = self.leave.take()
+            && now.saturating_duration_since(self.since) >= LATE
+        {
+            leave.failed(now);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use oci::RegistryHost;
 
     use super::*;
@@ -61,6 +91,19 @@ mod tests {
         }
         drop(taken);
         assert_eq!(client.exchange(&endpoint, async { Ok(1) }).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_turn_at_a_registry_that_is_left_alone() {
+        let client = Client::new(Settings::default()).unwrap();
+        let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();
+        for _ in 0..5 {
+            let down = async { Err::<(), _>(Error::ServerError { status: 503 }) };
+            assert!(client.exchange(&endpoint, down).await.is_err());
+        }
+        let _taken = endpoint.turns.acquire_many(64).await.unwrap();
+        let outcome = client.exchange(&endpoint, async { panic!("asked though it is left alone") }).await;
+        assert!(matches!(outcome, Err::<(), _>(Error::Resting { .. })), "{outcome:?}");
     }
 
     #[tokio::test]

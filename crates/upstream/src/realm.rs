@@ -7,7 +7,7 @@
 use url::Url;
 
 use crate::Error;
-use crate::endpoint::{Endpoint, Reach, same_origin};
+use crate::endpoint::{Endpoint, Reach, has_userinfo, same_origin};
 
 /// Registries whose tokens come from another domain of the same house.
 const KNOWN: [(&str, &str); 6] = [
@@ -27,7 +27,7 @@ pub(crate) fn check(endpoint: &Endpoint, realm: &str) -> Result<(Url, Reach), Er
     };
     let url = Url::parse(realm).map_err(|_why| refused("not a URL"))?;
     let shown = url.host_str().unwrap_or_default().to_owned();
-    if !url.username().is_empty() || url.password().is_some() {
+    if has_userinfo(&url) {
         return Err(refused(&shown));
     }
     if same_origin(&url, endpoint.base()) {
@@ -37,7 +37,7 @@ pub(crate) fn check(endpoint: &Endpoint, realm: &str) -> Result<(Url, Reach), Er
     if endpoint.allows_token_host(&url) {
         return Ok((url, Reach::Configured));
     }
-    let anonymous = endpoint.credentials().is_none();
+    let anonymous = endpoint.account.is_nobody();
     let related =
         [endpoint.host.as_str(), endpoint.base().host_str().unwrap_or_default()].iter().any(|host| {
             *host == shown
@@ -74,13 +74,17 @@ mod tests {
     use oci::RegistryHost;
 
     use super::*;
-    use crate::{Credentials, UpstreamSettings};
+    use crate::endpoints::Endpoints;
+    use crate::{Credentials, Settings, UpstreamSettings};
 
-    fn endpoint(host: &str, upstream: Option<UpstreamSettings>) -> Endpoint {
+    fn endpoint(host: &str, upstream: Option<UpstreamSettings>) -> Arc<Endpoint> {
         let host = RegistryHost::canonicalize(host).unwrap();
         match upstream {
-            Some(upstream) => Endpoint::configured(&host, &upstream, &Arc::default()).unwrap(),
-            None => Endpoint::public(&host, &Arc::default()).unwrap(),
+            Some(upstream) => {
+                let upstreams = [(host.clone(), upstream)].into();
+                Endpoints::new(&Settings { upstreams, ..Settings::default() }).unwrap().of(&host).unwrap()
+            }
+            None => Endpoints::new(&Settings::default()).unwrap().of(&host).unwrap(),
         }
     }
 

@@ -16,7 +16,7 @@ use url::Url;
 use crate::Error;
 use crate::address::Refused;
 use crate::client::Client;
-use crate::endpoint::{Endpoint, Reach, same_origin};
+use crate::endpoint::{Endpoint, same_origin};
 
 /// Redirects followed.
 const MAX_REDIRECTS: usize = 5;
@@ -32,6 +32,16 @@ pub(crate) struct Question {
     pub(crate) extra: Vec<(HeaderName, HeaderValue)>,
     /// Otherwise a redirect away from the registry is the answer.
     pub(crate) follow: bool,
+}
+
+/// One request, as often as it takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) url: &'a Url,
+    pub(crate) headers: &'a HeaderMap,
+    /// To a token service alone.
+    pub(crate) form: Option<&'a str>,
 }
 
 /// An answer, with the URL that gave it.
@@ -84,7 +94,8 @@ impl Client {
             let host = || url.host_str().unwrap_or_default().to_owned();
             let reach =
                 endpoint.reach(&url).map_err(|Refused(why)| Error::HostRefused { host: host(), why })?;
-            let response = self.send(reach, &question.method, &url, &headers, &mut may_retry).await?;
+            let message = Message { method: &question.method, url: &url, headers: &headers, form: None };
+            let response = self.send(endpoint.http.to(reach), message, &mut may_retry).await?;
             if !is_redirect(response.status()) {
                 return Ok(Answer { response, url, location: None });
             }
@@ -104,13 +115,11 @@ impl Client {
     /// Sends, and once more after a failed connection or a gateway's hiccup if it `may_retry`.
     pub(crate) async fn send(
         &self,
-        reach: Reach,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderMap,
+        http: &reqwest::Client,
+        message: Message<'_>,
         may_retry: &mut bool,
     ) -> Result<Response, Error> {
-        let first = self.send_once(reach, method, url, headers).await;
+        let first = self.send_once(http, message).await;
         let hiccup = match &first {
             Ok(response) => matches!(response.status().as_u16(), 502..=504),
             Err(error) => matches!(error, Error::Unreachable { .. }),
@@ -120,20 +129,15 @@ impl Client {
         }
         drop(first);
         tokio::time::sleep(jitter(self.timeouts().retry)).await;
-        self.send_once(reach, method, url, headers).await
+        self.send_once(http, message).await
     }
 
-    async fn send_once(
-        &self,
-        reach: Reach,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderMap,
-    ) -> Result<Response, Error> {
-        let host = url.host_str().unwrap_or_default();
-        let mut request = reqwest::Request::new(method.clone(), url.clone());
-        *request.headers_mut() = headers.clone();
-        match tokio::time::timeout(self.timeouts().headers, self.http(reach).execute(request)).await {
+    async fn send_once(&self, http: &reqwest::Client, message: Message<'_>) -> Result<Response, Error> {
+        let host = message.url.host_str().unwrap_or_default();
+        let mut request = reqwest::Request::new(message.method.clone(), message.url.clone());
+        *request.headers_mut() = message.headers.clone();
+        *request.body_mut() = message.form.map(|form| form.to_owned().into());
+        match tokio::time::timeout(self.timeouts().headers, http.execute(request)).await {
             Err(_late) => Err(Error::TimedOut { host: host.to_owned() }),
             Ok(Err(error)) => Err(Error::of_client(host, &error)),
             Ok(Ok(response)) => Ok(response),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,14 +33,32 @@ pub struct Settings {
 pub struct UpstreamSettings {
     /// Where it is reached; http, ports and private addresses are allowed here.
     pub url: Option<Url>,
-    /// For Basic, and for its token service.
+    /// For Basic, and for its token service. Of this and the two below at most one may be given.
     pub credentials: Option<Credentials>,
+    /// Docker's `config.json`, whose credentials or helper are asked whenever a token is needed.
+    pub docker_config: Option<PathBuf>,
+    /// A file that holds a token, which is sent as it is and read again whenever it is needed.
+    pub token_file: Option<PathBuf>,
     /// Hosts (or `host:port`), besides its own, that may issue its tokens.
     pub token_hosts: BTreeSet<String>,
     /// `host:port` of storage that it may redirect to though it is not public.
     pub redirect_hosts: BTreeSet<String>,
     /// Questions at one time, streams of blobs not counted; 64 where nothing is said.
     pub max_concurrency: Option<NonZeroUsize>,
+    /// Roots that are believed besides the system's, as PEM; read at start-up.
+    pub ca_file: Option<PathBuf>,
+    /// Through which everything of this registry goes. It resolves the names, so only URLs can be checked, and no
+    /// addresses.
+    pub proxy: Option<ProxySettings>,
+}
+
+/// A proxy. None is ever taken from the environment.
+#[derive(Clone, Debug)]
+pub struct ProxySettings {
+    /// `http://…` or `https://…`
+    pub url: Url,
+    /// For the proxy alone.
+    pub credentials: Option<Credentials>,
 }
 
 /// User name and password.

@@ -126,17 +126,20 @@ impl Tokens {
 impl Token {
     /// A Basic header of these credentials; `None` where they fit no header.
     pub(crate) fn basic(credentials: &Credentials, now: Instant) -> Option<Self> {
-        let pair = format!("{}:{}", credentials.username, credentials.password.expose_secret());
-        Some(Self {
-            header: sensitive(&format!("Basic {}", STANDARD.encode(pair)))?,
-            until: now + BASIC_LIFE,
-        })
+        Some(Self { header: basic_header(credentials)?, until: now + BASIC_LIFE })
     }
 
-    /// The header's value.
-    pub(crate) fn header(&self) -> &HeaderValue {
-        &self.header
+    /// A token that was not issued to us here, for as short a time as any; `None` where it fits no header.
+    pub(crate) fn own(token: &SecretString, now: Instant) -> Option<Self> {
+        let header = sensitive(&format!("Bearer {}", token.expose_secret()))?;
+        Some(Self { header, until: now + Duration::from_secs(SHORTEST_LIFE) })
     }
+}
+
+/// `Basic …`; `None` where the credentials fit no header.
+pub(crate) fn basic_header(credentials: &Credentials) -> Option<HeaderValue> {
+    let pair = format!("{}:{}", credentials.username, credentials.password.expose_secret());
+    sensitive(&format!("Basic {}", STANDARD.encode(pair)))
 }
 
 impl TokenAnswer {

@@ -76,7 +76,8 @@ fn unconditional(quirk: &Quirk, request: &RecordedRequest) -> Option<Draft> {
 }
 
 fn wrong_method(request: &RecordedRequest) -> Option<Draft> {
-    let known = matches!(request.method.as_str(), "GET" | "HEAD");
+    let posted = request.method == "POST" && request.kind == Kind::Token;
+    let known = posted || matches!(request.method.as_str(), "GET" | "HEAD");
     (!known)
         .then(|| Draft::error(405, "UNSUPPORTED", "the operation is unsupported").with("Allow", "GET, HEAD"))
 }

@@ -8,7 +8,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::draft::Draft;
-use super::query;
 use super::record::RecordedRequest;
 
 /// Which field of the token endpoint's answer carries the token.
@@ -27,6 +26,7 @@ pub enum TokenFields {
 pub struct Auth {
     challenges: Vec<String>,
     account: Option<(String, String)>,
+    identity: Option<String>,
     bearer: bool,
     anonymous: bool,
     open_ping: bool,
@@ -45,6 +45,7 @@ impl Auth {
         Self {
             challenges: vec![r#"Bearer realm="{realm}",service="{service}",scope="{scope}""#.to_owned()],
             account: None,
+            identity: None,
             bearer: true,
             anonymous: true,
             open_ping: false,
@@ -78,6 +79,14 @@ impl Auth {
     #[must_use]
     pub fn account(mut self, user: &str, password: &str) -> Self {
         self.account = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// An identity token that the token endpoint takes for the account, posted as a `refresh_token`
+    /// (distribution `oauth.md`). Without one it knows no POST.
+    #[must_use]
+    pub fn identity_token(mut self, token: &str) -> Self {
+        self.identity = Some(token.to_owned());
         self
     }
 
@@ -216,19 +225,26 @@ impl Guard {
     pub(super) fn issue(&mut self, request: &RecordedRequest) -> Draft {
         let Some(auth) = &self.auth else { return Draft::error(404, "UNSUPPORTED", "no tokens here") };
         let basic = request.header("authorization").and_then(|line| line.strip_prefix("Basic "));
-        let refused = match basic {
-            Some(credentials) => !auth.knows(credentials),
-            None => !auth.anonymous,
+        let posted = request.method == "POST";
+        let refused = match (posted, &auth.identity, basic) {
+            (true, None, _) => return Draft::error(405, "UNSUPPORTED", "no tokens for what is posted"),
+            (true, Some(identity), _) => {
+                request.form_values("grant_type") != ["refresh_token"]
+                    || request.form_values("refresh_token") != [identity.as_str()]
+            }
+            (false, _, Some(credentials)) => !auth.knows(credentials),
+            (false, _, None) => !auth.anonymous,
         };
         if refused {
             return Draft::error(401, "UNAUTHORIZED", "incorrect username or password");
         }
         self.count += 1;
         let token = format!("{}-{}", auth.token_prefix, self.count);
+        let values = |key| if posted { request.form_values(key) } else { request.query_values(key) };
         let issued = Issued {
-            scopes: query::values(request.query.as_deref(), "scope"),
-            service: query::value(request.query.as_deref(), "service"),
-            with_account: basic.is_some(),
+            scopes: values("scope"),
+            service: values("service").into_iter().next(),
+            with_account: posted || basic.is_some(),
         };
         let mut fields = Map::new();
         if auth.fields != TokenFields::AccessToken {

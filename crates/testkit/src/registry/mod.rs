@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use http::Request;
+use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::body::Incoming;
 
 use self::auth::Guard;
@@ -47,6 +48,9 @@ pub struct FakeRegistry {
     /// Holds the port while the registry is stopped.
     reserved: Mutex<Option<ReservedPort>>,
 }
+
+/// Bytes that are read of a request's body.
+const MAX_BODY: usize = 64 * 1024;
 
 /// What the socket's thread and the test share.
 struct Shared {
@@ -117,7 +121,11 @@ impl FakeRegistry {
             let answer = move |request: Request<Incoming>| {
                 let shared = Arc::clone(&shared);
                 async move {
-                    let request = RecordedRequest::of(&request);
+                    let mut recorded = RecordedRequest::of(&request);
+                    // A body that breaks off is seen as what came of it: nothing.
+                    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+                    recorded.body = body.map(Collected::to_bytes).unwrap_or_default();
+                    let request = recorded;
                     shared.records.add(request.clone());
                     let draft = answer::answer(&shared, &request).await?;
                     Ok(draft.into_response(request.method == "HEAD"))

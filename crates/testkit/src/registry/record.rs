@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::watch;
 
@@ -25,6 +26,8 @@ pub struct RecordedRequest {
     pub repository: Option<String>,
     /// The tag or digest in the path, where the endpoint has one.
     pub reference: Option<String>,
+    /// What was posted.
+    pub body: Bytes,
 }
 
 impl RecordedRequest {
@@ -38,6 +41,7 @@ impl RecordedRequest {
             headers: request.headers().clone(),
             repository,
             reference,
+            body: Bytes::new(),
         }
     }
 
@@ -72,6 +76,12 @@ impl RecordedRequest {
             Some(query) => format!("{}?{query}", self.path),
             None => self.path.clone(),
         }
+    }
+
+    /// The decoded values of a field of the form that was posted.
+    #[must_use]
+    pub fn form_values(&self, key: &str) -> Vec<String> {
+        super::query::values(std::str::from_utf8(&self.body).ok(), key)
     }
 
     /// The decoded values of a query parameter.

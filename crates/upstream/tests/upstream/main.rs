@@ -17,7 +17,11 @@ mod digests;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod proxies;
 #[cfg(test)]
 mod redirects;
 #[cfg(test)]
@@ -32,5 +36,7 @@ mod statuses;
 mod support;
 #[cfg(test)]
 mod tags;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod tokens;

@@ -101,6 +101,25 @@ async fn connections_that_fail_and_answers_that_are_late_count_too() {
 }
 
 #[tokio::test]
+async fn answers_that_were_given_up_count_when_they_were_late() {
+    for (seconds, label) in [(1, "resting"), (0, "ok")] {
+        let (registry, _) = with_image().await;
+        let (client, hand) = by_hand(&registry);
+        registry.quirk_when(When::any().first(5), Quirk::HoldHeaders(Gate::closed()));
+        for asked in 1..=5 {
+            let client = client.clone();
+            let waiting = tokio::spawn(async move { get(&client).await.map(drop) });
+            registry.arrived(asked, "GET", Kind::Manifest).await;
+            hand.advance(seconds);
+            waiting.abort();
+            assert!(waiting.await.unwrap_err().is_cancelled());
+        }
+        let outcome = get(&client).await;
+        assert_eq!(outcome.as_ref().map_or_else(Error::label, |_| "ok"), label, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_registry_that_answers_is_not_down_whatever_it_says() {
     let no = |status| Quirk::Status(status);
     for quirk in [no(404), no(403), no(429), no(400), no(501), Quirk::CorruptBody, Quirk::NoContentType] {

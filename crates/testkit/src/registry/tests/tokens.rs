@@ -145,3 +145,23 @@ async fn there_are_no_tokens_where_none_are_demanded() {
     let registry = FakeRegistry::start().await;
     assert_eq!(wire::get(&registry.realm()).await.status, 404);
 }
+
+#[tokio::test]
+async fn an_identity_token_is_posted_and_does_for_the_account() {
+    let (registry, image) = with_image().await;
+    let post = |form: String| wire::Request::new("POST", &registry.realm()).body(form).send();
+    registry.require(Auth::bearer().account("ci", "hunter2").accounts_only().private("team/app"));
+    let form = |grant: &str, token: &str| {
+        let asked = token_query(&registry);
+        format!("grant_type={grant}&refresh_token={token}&{}", &asked[1..])
+    };
+    assert_eq!(post(form("refresh_token", "identity")).await.status, 405);
+    registry.require(Auth::bearer().identity_token("identity").accounts_only().private("team/app"));
+    assert_eq!(post(form("refresh_token", "other")).await.status, 401);
+    assert_eq!(post(form("password", "identity")).await.status, 401);
+    let reply = post(form("refresh_token", "identity")).await;
+    let token = format!("Bearer {}", reply.json()["access_token"].as_str().expect("a token"));
+    assert_eq!(get_with(&registry, MANIFEST, &token).await.body, image.manifest);
+    assert_eq!(registry.last(Kind::Token).form_values("grant_type"), ["refresh_token"]);
+    assert_eq!(wire::Request::new("POST", &manifest_url(&registry, "v1")).send().await.status, 405);
+}
