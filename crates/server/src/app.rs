@@ -8,6 +8,7 @@ use http::HeaderValue;
 use ledger::{Ledger, Recorded};
 use oci::{ManifestSelector, Name, RegistryHost, Tag};
 use taglog::TagKey;
+use witness::feeder::Counters;
 
 use crate::admin::Command;
 use crate::config::Config;
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub(crate) freshness: Freshness,
     pub(crate) metrics: Metrics,
     pub(crate) request_ids: RequestIds,
+    /// What the witnesses did so far.
+    pub(crate) witnesses: Option<Counters>,
     /// The log's origin, as the value of `Tlog-Log`.
     pub(crate) origin_header: HeaderValue,
     /// `public_url` without a slash at its end.
@@ -33,7 +36,12 @@ pub(crate) struct App {
 
 impl App {
     /// Puts the parts together.
-    pub(crate) fn new(config: Config, ledger: Ledger, upstream: upstream::Client) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        ledger: Ledger,
+        upstream: upstream::Client,
+        witnesses: Option<Counters>,
+    ) -> Arc<Self> {
         let origin_header = HeaderValue::from_str(ledger.origin())
             .unwrap_or_else(|_never| HeaderValue::from_static("invalid"));
         Arc::new(Self {
@@ -41,6 +49,7 @@ impl App {
             freshness: Freshness::new(config.recheck),
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),
+            witnesses,
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,
             config,

@@ -97,9 +97,9 @@ impl Error {
         match self {
             Self::Upstream { source, .. } => source.retry_after(),
             Self::NotRecorded { source, .. } => match &**source {
-                AppendError::Busy { retry_after } | AppendError::Budget { retry_after, .. } => {
-                    Some(*retry_after)
-                }
+                AppendError::Busy { retry_after }
+                | AppendError::Held { retry_after }
+                | AppendError::Budget { retry_after, .. } => Some(*retry_after),
                 _ => None,
             },
             Self::NotYetPublished { .. } => Some(Duration::from_secs(1)),

@@ -33,7 +33,10 @@ fn problems(health: &ledger::Health) -> String {
         let _infallible = writeln!(lines, "{problem}");
     };
     if !health.checkpoint_verifies {
-        line(&"the published checkpoint does not verify with the log's key");
+        line(&"there is no published checkpoint that verifies with the log's key");
+    }
+    if health.held {
+        line(&"nothing is signed until the witnesses have said how much of the log they have seen");
     }
     if let Some(read_only) = &health.read_only {
         line(read_only);
@@ -58,7 +61,11 @@ fn problems(health: &ledger::Health) -> String {
 
 /// The Prometheus text format.
 pub(crate) fn metrics(app: &App) -> Response<Body> {
-    match app.metrics.render(app.ledger.published().size, &app.ledger.statistics()) {
+    let size = app.ledger.published().map_or(0, |published| published.size);
+    if let Some(witnesses) = &app.witnesses {
+        app.metrics.witnesses(&witnesses.snapshot());
+    }
+    match app.metrics.render(size, &app.ledger.statistics()) {
         Ok(page) => {
             let mut response = text(StatusCode::OK, page);
             let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -9,6 +9,7 @@ pub mod admin;
 mod app;
 mod blobs;
 pub mod config;
+mod cosigning;
 mod edge;
 mod error;
 mod health;
@@ -20,4 +21,5 @@ mod start;
 mod tags_list;
 pub mod telemetry;
 
+pub use self::cosigning::CosigningError;
 pub use self::start::{ServeError, Service, Surroundings, ledger_options, new_log_options, serve};

@@ -3,9 +3,11 @@
 //! C2SP tlog-tiles under `/log`, tag proofs under `/proof/<reference>`. Everything served here is
 //! covered by the published checkpoint. Knows no policy.
 
+use std::sync::Arc;
+
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{Method, Response};
-use ledger::Ledger;
+use ledger::{Ledger, Published};
 use oci::{Name, Reference, Selector, TagName};
 use tlog::{EntriesId, TileId};
 
@@ -18,36 +20,64 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// `GET /log/<path>`.
-pub(crate) fn log(app: &App, method: &Method, path: &str) -> Result<Response<Body>, Error> {
+pub(crate) fn log(app: &App, method: &Method, path: &str, audited: bool) -> Result<Response<Body>, Error> {
+    if let Some(name) = path.strip_prefix("tags/") {
+        return repository(app, method, name);
+    }
     match path {
-        "checkpoint" => Ok(answer(method, TEXT, NO_CACHE, app.ledger.published().note.to_string())),
+        "checkpoint" => {
+            let published = published(app, "the checkpoint", audited)?;
+            Ok(answer(method, TEXT, NO_CACHE, published.note.to_string()))
+        }
         "vkey" => Ok(answer(method, TEXT, NO_CACHE, format!("{}\n", app.ledger.verifier_key()))),
         _ => tile(&app.ledger, method, path),
     }
 }
 
-/// `GET /proof/<reference>`: what the published log says of a tag, present or absent; with `*` for the tag, of all
-/// tags of a repository.
-pub(crate) fn proof(app: &App, method: &Method, reference: &str) -> Result<Response<Body>, Error> {
-    let (subject, made) = match reference.strip_suffix(":*") {
-        Some(repository) => {
-            let name = Name::canonicalize(repository)
-                .map_err(|error| Error::BadRequest { message: error.to_string() })?;
-            (format!("{name}:*"), app.ledger.repository_proof(&name))
+/// `GET /proof/<reference>`: what the published log says of a tag, present or absent. With `audited`
+/// at the newest checkpoint that enough auditors have cosigned.
+pub(crate) fn proof(
+    app: &App,
+    method: &Method,
+    reference: &str,
+    audited: bool,
+) -> Result<Response<Body>, Error> {
+    let tag = tag_name(reference)?;
+    let subject = tag.to_string();
+    let published = published(app, &subject, audited)?;
+    let text = app.ledger.tag_proof_at(&published, &tag).map_err(|source| unprovable(&subject, source))?;
+    Ok(answer(method, TEXT, NO_CACHE, text))
+}
+
+/// `GET /log/tags/<host>/<repository>`: the same of all tags of a repository.
+fn repository(app: &App, method: &Method, name: &str) -> Result<Response<Body>, Error> {
+    let name = Name::canonicalize(name).map_err(|error| Error::BadRequest { message: error.to_string() })?;
+    let subject = name.to_string();
+    let text = app.ledger.repository_proof(&name).map_err(|source| unprovable(&subject, source))?;
+    Ok(answer(method, TEXT, NO_CACHE, text))
+}
+
+/// The published checkpoint, or the newest that enough auditors have cosigned.
+fn published(app: &App, subject: &str, audited: bool) -> Result<Arc<Published>, Error> {
+    if audited {
+        let none = || Error::NotFound { what: "a checkpoint that enough auditors have cosigned".to_owned() };
+        return app.ledger.audited().ok_or_else(none);
+    }
+    app.ledger.published().map_err(|source| unprovable(subject, source))
+}
+
+fn unprovable(subject: &str, source: ledger::Error) -> Error {
+    let subject = subject.to_owned();
+    match source {
+        ledger::Error::NotYetPublished { .. } | ledger::Error::NothingPublished | ledger::Error::Held => {
+            Error::NotYetPublished { subject }
         }
-        None => {
-            let tag = tag_name(reference)?;
-            (tag.to_string(), app.ledger.tag_proof(&tag))
-        }
-    };
-    let text = made.map_err(|source| match source {
-        ledger::Error::NotYetPublished { .. } => Error::NotYetPublished { subject: subject.clone() },
+        ledger::Error::TooManyTags(_) => Error::BadRequest { message: source.to_string() },
         source => {
             tracing::error!(reference = %subject, error = %source, "a proof cannot be made");
-            Error::Store { subject: subject.clone(), source: std::sync::Arc::new(source) }
+            Error::Store { subject, source: Arc::new(source) }
         }
-    })?;
-    Ok(answer(method, TEXT, NO_CACHE, text))
+    }
 }
 
 /// A reference as people write it, which has to name a tag.
@@ -64,17 +94,15 @@ pub(crate) fn tag_name(reference: &str) -> Result<TagName, Error> {
 
 fn tile(ledger: &Ledger, method: &Method, path: &str) -> Result<Response<Body>, Error> {
     let not_found = || Error::NotFound { what: format!("/log/{path}") };
-    let store = |source: ledger::Error| {
-        tracing::error!(path, error = %source, "a tile cannot be read");
-        Error::Store { subject: format!("/log/{path}"), source: std::sync::Arc::new(source) }
-    };
+    let store = |source: ledger::Error| unprovable(&format!("/log/{path}"), source);
     let bytes = if path.starts_with("tile/entries/") {
         let id: EntriesId = path.parse().map_err(|_not_a_path| not_found())?;
-        ledger.entries(id).map_err(store)?
+        ledger.entries(id)
     } else {
         let id: TileId = path.parse().map_err(|_not_a_path| not_found())?;
-        ledger.tile(id).map_err(store)?
+        ledger.tile(id)
     };
+    let bytes = bytes.map_err(store)?;
     let bytes = bytes.ok_or_else(not_found)?;
     let etag = format!("\"{}\"", tlog::Hash::of(&bytes).to_hex());
     let mut response = answer(method, OCTETS, IMMUTABLE, bytes);

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ledger::{Budgets, Clock, CreateError, FreeSpace, Ledger, OpenError, Options};
+use ledger::{Budgets, Clock, CreateError, FreeSpace, Ledger, OpenError, Options, Publication};
 use taglog::SupersedeRule;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,7 +19,8 @@ use url::Url;
 
 use crate::admin;
 use crate::app::App;
-use crate::config::{Config, Origin, Supersede};
+use crate::config::{Config, Origin, Policies, Supersede};
+use crate::cosigning::{Cosigning, CosigningError};
 use crate::edge::{listen, service};
 
 /// Connections of those who read metrics.
@@ -54,6 +55,9 @@ pub enum ServeError {
     /// The HTTP client.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    /// A witness.
+    #[error(transparent)]
+    Cosigning(#[from] CosigningError),
 }
 
 impl ServeError {
@@ -71,7 +75,7 @@ impl ServeError {
                 "make one with `tlogistry init`, once; if there should be one, is the volume of the data directory mounted?"
                     .to_owned(),
             ),
-            Self::Create(_) | Self::Open(_) | Self::Upstream(_) => None,
+            Self::Create(_) | Self::Open(_) | Self::Upstream(_) | Self::Cosigning(_) => None,
         }
     }
 }
@@ -99,6 +103,7 @@ pub struct Service {
     listener: TcpListener,
     metrics: Option<TcpListener>,
     admin: Option<admin::Listener>,
+    cosigning: Option<Cosigning>,
     address: SocketAddr,
 }
 
@@ -123,8 +128,10 @@ impl Service {
         }
         let upstream = upstream::Client::new(upstream_settings(&config, surroundings.lookup))?;
         let admin = admin::Listener::bind(&config.data_dir);
-        let app = App::new(config, ledger, upstream);
-        Ok(Self { app, listener, metrics, admin, address })
+        let cosigning = Cosigning::of(&config.cosigning, &ledger)?;
+        let witnesses = cosigning.as_ref().map(Cosigning::counters);
+        let app = App::new(config, ledger, upstream, witnesses);
+        Ok(Self { app, listener, metrics, admin, cosigning, address })
     }
 
     /// Where it listens; the port is the real one where 0 was asked for.
@@ -157,7 +164,10 @@ impl Service {
         }
         if let Some(listener) = self.admin {
             let app = Arc::clone(&self.app);
-            beside.spawn(listener.serve(app, until(stopped)));
+            beside.spawn(listener.serve(app, until(stopped.clone())));
+        }
+        if let Some(cosigning) = self.cosigning {
+            beside.spawn(cosigning.run(self.app.ledger.clone(), until(stopped)));
         }
         let app = Arc::clone(&self.app);
         let connections = app.config.limits.connections;
@@ -188,7 +198,13 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()> + Send) -> Res
 pub fn ledger_options(config: &Config) -> Options {
     let named = config.origins.of("log.origin") != &Origin::Default;
     let limits = &config.limits;
+    let policies = config.cosigning.policies.as_ref();
     Options {
+        publication: Publication {
+            mode: config.cosigning.mode,
+            witnesses: policies.and_then(Policies::witnesses).cloned(),
+            auditors: policies.and_then(Policies::auditors).cloned(),
+        },
         guard_file: config.log.guard_file.clone(),
         key_file: config.log.key_file.clone(),
         origin: named.then(|| config.log.origin.clone()),
@@ -222,6 +238,7 @@ pub(crate) fn upstream_settings(config: &Config, lookup: Lookup) -> Settings {
             credentials: credentials.map(|(username, password)| Credentials { username, password }),
             token_hosts: upstream.token_hosts.iter().cloned().collect(),
             redirect_hosts: upstream.redirect_hosts.iter().cloned().collect(),
+            ..UpstreamSettings::default()
         };
         (host.clone(), settings)
     });
@@ -261,5 +278,7 @@ fn open(config: &Config, surroundings: &Surroundings) -> Result<Ledger, ServeErr
         let verifier = Ledger::init(&injected(new_log_options(config)))?;
         tracing::info!(data_dir = %config.data_dir.display(), log_key = %verifier, "made a new log");
     }
-    Ok(Ledger::open(options)?)
+    let has_witnesses =
+        config.cosigning.policies.as_ref().is_some_and(|policies| policies.witnesses().is_some());
+    Ok(Ledger::open(Options { hold_until_released: has_witnesses, ..options })?)
 }

@@ -75,7 +75,8 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
 /// Where it listens, whose log it keeps, and how to pull; one line of the log where no person reads it.
 fn announce(ui: &Ui, service: &Service, for_people: bool, pages: bool) {
     let (address, ledger) = (service.address(), service.ledger());
-    let (origin, key, size) = (ledger.origin(), ledger.verifier_key(), ledger.published().size);
+    let (origin, key, size) =
+        (ledger.origin(), ledger.verifier_key(), ledger.published().map_or(0, |published| published.size));
     if !for_people {
         tracing::info!(%address, public_url = %service.public_url(), %origin, log_key = %key, size, "listening");
         return;

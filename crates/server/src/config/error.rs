@@ -60,6 +60,16 @@ pub enum ConfigError {
         /// The ways out.
         hint: String,
     },
+    /// A policy file.
+    #[error("`{key}`: `{}` cannot be used: {why}", path.display())]
+    PolicyFile {
+        /// The key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A secret's file.
     #[error("`{key}` of upstream `{upstream}`: `{}` cannot be used", path.display())]
     Secret {
@@ -86,6 +96,9 @@ impl ConfigError {
             }
             Self::Secret { .. } => {
                 Some("the file holds the password on its first line and is readable by this user")
+            }
+            Self::PolicyFile { .. } => {
+                Some("the file is a C2SP tlog-policy: lines of `log`, `witness`, `group` and one `quorum`")
             }
             Self::Environment { .. } | Self::Flag { .. } | Self::NoDataDirectory => None,
         }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::values::{BlobMode, ByteSize, LogFormat, OnGone, RefusalCode, Span, Supersede};
+use super::values::{BlobMode, ByteSize, LogFormat, OnGone, Publish, RefusalCode, Span, Supersede};
 use crate::policy::{Action, OnMove, Pattern};
 
 /// Everything that a file may say.
@@ -70,6 +70,14 @@ pub(super) struct LogTable {
     pub(super) key_file: Option<PathBuf>,
     /// The rollback guard, best on another volume; default `<data_dir>/guard`.
     pub(super) guard_file: Option<PathBuf>,
+    /// A C2SP tlog-policy of the witnesses that are asked to cosign, with their URLs; default: none.
+    pub(super) witnesses_file: Option<PathBuf>,
+    /// A C2SP tlog-policy of the auditors whose cosignatures are collected; default: none.
+    pub(super) auditors_file: Option<PathBuf>,
+    /// Whether a checkpoint waits for the witnesses' quorum; default `best-effort`.
+    pub(super) publish: Option<Publish>,
+    /// Between two questions to witnesses; default `10s`, with `require` `1s`.
+    pub(super) witness_interval: Option<Span>,
 }
 
 /// `[limits]`; 0 = none.

@@ -8,13 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ledger::Mode;
 use url::Url;
 
 use super::environment::{self, Environment};
 use super::error::{ConfigError, line_and_column};
-use super::file::{File, LimitsTable, UpstreamTable};
-use super::values::{BlobMode, LogFormat, OnGone, RefusalCode, Supersede};
-use super::{Config, Limits, LogConfig, UpstreamConfig, check};
+use super::file::{File, LimitsTable, LogTable, UpstreamTable};
+use super::values::{BlobMode, LogFormat, OnGone, Publish, RefusalCode, Supersede};
+use super::{Config, CosigningConfig, Limits, LogConfig, Policies, UpstreamConfig, check};
 use crate::policy::{OnMove, Policy, Rule};
 
 /// What the command line says.
@@ -183,7 +184,9 @@ fn resolve(
         .map(|rule| Rule { pattern: rule.pattern, action: rule.action, on_move: rule.on_move })
         .collect();
     let authority = public_url.authority().to_owned();
+    let cosigning = cosigning(&file.log)?;
     Ok(Config {
+        cosigning,
         listen,
         opened_by_port,
         recheck: file.recheck.map_or(Duration::ZERO, |span| span.0),
@@ -211,6 +214,38 @@ fn resolve(
         file: path,
         origins,
     })
+}
+
+fn cosigning(table: &LogTable) -> Result<CosigningConfig, ConfigError> {
+    let witnesses =
+        table.witnesses_file.as_deref().map(|path| policy_file("log.witnesses_file", path)).transpose()?;
+    let auditors =
+        table.auditors_file.as_deref().map(|path| policy_file("log.auditors_file", path)).transpose()?;
+    let (mode, interval) = match table.publish.unwrap_or_default() {
+        Publish::BestEffort => (Mode::BestEffort, Duration::from_secs(10)),
+        // A first pull waits for the next round, and clients do not wait for ten seconds.
+        Publish::Require => (Mode::Require, Duration::from_secs(1)),
+    };
+    if mode == Mode::Require && witnesses.is_none() {
+        return Err(ConfigError::Refused {
+            message: "`log.publish = \"require\"` demands cosignatures, but nobody is asked for them"
+                .to_owned(),
+            hint: "name witnesses with `log.witnesses_file`".to_owned(),
+        });
+    }
+    let none = witnesses.is_none() && auditors.is_none();
+    Ok(CosigningConfig {
+        policies: (!none).then_some(Policies { witnesses, auditors }),
+        mode,
+        interval: table.witness_interval.map_or(interval, |span| span.0),
+    })
+}
+
+fn policy_file(key: &'static str, path: &Path) -> Result<(PathBuf, tlog::Policy), ConfigError> {
+    let unusable = |why: String| ConfigError::PolicyFile { key, path: path.to_owned(), why };
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let policy = text.parse().map_err(|error: tlog::Error| unusable(error.to_string()))?;
+    Ok((path.to_owned(), policy))
 }
 
 fn limits(table: &LimitsTable) -> Limits {

@@ -25,7 +25,7 @@ use url::Url;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::layers::{Flags, Origin, Origins};
-pub use self::values::{BlobMode, LogFormat, OnGone, RefusalCode, Supersede};
+pub use self::values::{BlobMode, LogFormat, OnGone, Publish, RefusalCode, Supersede};
 use crate::policy::{OnMove, Policy};
 
 /// Everything that the service is told from outside.
@@ -63,6 +63,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The transparency log.
     pub log: LogConfig,
+    /// Witnesses and auditors.
+    pub cosigning: CosigningConfig,
     /// Budgets and bounds.
     pub limits: Limits,
     /// Registries that are reached otherwise than by their own name, or with credentials.
@@ -86,6 +88,38 @@ pub struct LogConfig {
     pub key_file: Option<PathBuf>,
     /// The rollback guard, where it is not `<data_dir>/guard`.
     pub guard_file: Option<PathBuf>,
+}
+
+/// The keys of `[log]` that speak of cosignatures.
+#[derive(Clone, Debug)]
+pub struct CosigningConfig {
+    /// Whose cosignatures count; none are collected without.
+    pub policies: Option<Policies>,
+    /// Whether a checkpoint waits for them.
+    pub mode: ledger::Mode,
+    /// Between two questions to witnesses.
+    pub interval: Duration,
+}
+
+/// C2SP tlog-policies; at least one of the two.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    /// File and content: those who are asked.
+    pub(crate) witnesses: Option<(PathBuf, tlog::Policy)>,
+    /// File and content: those who bring theirs.
+    pub(crate) auditors: Option<(PathBuf, tlog::Policy)>,
+}
+
+impl Policies {
+    /// Those who are asked.
+    pub fn witnesses(&self) -> Option<&tlog::Policy> {
+        self.witnesses.as_ref().map(|(_, policy)| policy)
+    }
+
+    /// Those who bring theirs.
+    pub fn auditors(&self) -> Option<&tlog::Policy> {
+        self.auditors.as_ref().map(|(_, policy)| policy)
+    }
 }
 
 /// `[limits]`; 0 = none.

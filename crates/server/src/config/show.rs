@@ -4,6 +4,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use ledger::Mode;
+
 use super::values::{ByteSize, Span};
 use super::{BlobMode, Config, LogFormat, OnGone, RefusalCode, Supersede};
 
@@ -39,6 +41,20 @@ impl Config {
             "log.guard_file",
             self.log.guard_file.clone().unwrap_or_else(|| in_data_dir("guard")).display(),
         );
+        if let Some(policies) = &self.cosigning.policies {
+            for (key, file) in
+                [("log.witnesses_file", &policies.witnesses), ("log.auditors_file", &policies.auditors)]
+            {
+                if let Some((path, _)) = file {
+                    page.text(key, path.display());
+                }
+            }
+            page.text(
+                "log.publish",
+                if self.cosigning.mode == Mode::Require { "require" } else { "best-effort" },
+            );
+            page.text("log.witness_interval", Span(self.cosigning.interval));
+        }
         page.table("limits");
         page.bare("limits.new_records_per_client_per_day", self.limits.new_records_per_client_per_day);
         page.bare("limits.new_records_per_upstream_per_day", self.limits.new_records_per_upstream_per_day);

@@ -170,7 +170,13 @@ fn the_documented_configuration_holds_every_key_and_loads() {
     let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let text = text.replace("password_file = \"/run/secrets/corp\"", "password = \"x\"");
     // The documented defaults contradict the documented credentials, as the page says.
-    let config = load(&text.replace("public = true", "public = false"), &[]).unwrap();
+    let text: String = text
+        .replace("public = true", "public = false")
+        .lines()
+        .filter(|line| !line.contains(".policy\""))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = load(&text, &[]).unwrap();
     assert_eq!(config.limits, load("", &[]).unwrap().limits);
     let message = load("zzz = 1", &[]).unwrap_err().to_string();
     let mut known: Vec<String> = message.split('`').skip(3).step_by(2).map(str::to_owned).collect();
@@ -184,4 +190,24 @@ fn the_documented_configuration_holds_every_key_and_loads() {
     for key in known {
         assert!(page.contains(&key), "`{key}` is not documented");
     }
+}
+
+#[test]
+fn policies_of_cosigners_are_read_and_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("witnesses.policy");
+    let with = |policy: &str, more: &str| {
+        std::fs::write(&path, policy).unwrap();
+        load(&format!("[log]\nwitnesses_file = \"{}\"\n{more}", path.display()), &[])
+    };
+    let key = "witness.example/w1+df1c0a35+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU";
+    let policy = format!("witness w1 {key} https://witness.example\nquorum w1\n");
+    let config = with(&policy, "publish = \"require\"").unwrap();
+    assert_eq!(config.cosigning.mode, ledger::Mode::Require);
+    assert_eq!(config.cosigning.interval, Duration::from_secs(1));
+    assert_eq!(with(&policy, "").unwrap().cosigning.interval, Duration::from_secs(10));
+    let message = with("quorum w2\n", "").unwrap_err().to_string();
+    assert!(message.starts_with("`log.witnesses_file`"), "{message}");
+    let (message, hint) = error("[log]\npublish = \"require\"\n");
+    assert!(message.contains("nobody is asked") && hint.contains("log.witnesses_file"), "{message}");
 }

@@ -63,6 +63,17 @@ pub enum Supersede {
     Operator,
 }
 
+/// Whether a checkpoint waits for cosignatures.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Publish {
+    /// It is published at once, with the cosignatures that there are.
+    #[default]
+    BestEffort,
+    /// Only one with the quorum of the witnesses' policy is.
+    Require,
+}
+
 /// The form of log lines on standard error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -58,13 +58,12 @@ async fn answer(app: &Arc<App>, parts: &Parts, path: &str) -> Result<Response<Bo
 
 fn home(app: &App, parts: &Parts) -> String {
     let (host, insecure_http) = host(app, parts);
-    let published = app.ledger.published();
     pages::home(&HomeView {
         host,
         insecure_http,
         origin: app.ledger.origin().to_owned(),
         vkey: app.ledger.verifier_key().to_string(),
-        size: published.size,
+        size: size(app),
     })
 }
 
@@ -111,7 +110,6 @@ async fn tag(app: &Arc<App>, parts: &Parts, subject: &TagName) -> Result<TagView
         media_type: record.manifest().map_or(String::new(), |(media_type, _)| media_type.as_str().to_owned()),
         size: record.manifest().map(|(_, size)| size),
     });
-    let published = app.ledger.published();
     let (host, insecure_http) = host(app, parts);
     Ok(TagView {
         host,
@@ -123,7 +121,7 @@ async fn tag(app: &Arc<App>, parts: &Parts, subject: &TagName) -> Result<TagView
         history: history.iter().map(|entry| history_view(entry.index, &entry.leaf)).collect(),
         upstream,
         log_origin: app.ledger.origin().to_owned(),
-        log_size: published.size,
+        log_size: size(app),
         policy_action: app.config.policy.decide(&subject.name, &subject.tag).action.to_string(),
         reference: reference.clone(),
     })
@@ -176,6 +174,11 @@ fn history_view(index: u64, leaf: &Leaf) -> HistoryView {
         other_digest: other_digest.map(|digest| digest.to_string()),
         reason: reason.map(|reason| reason.as_str().to_owned()),
     }
+}
+
+/// Leaves of the published log; 0 while nothing is published.
+fn size(app: &App) -> u64 {
+    app.ledger.published().map_or(0, |published| published.size)
 }
 
 fn host(app: &App, parts: &Parts) -> (String, bool) {

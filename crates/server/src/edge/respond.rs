@@ -13,6 +13,8 @@ use oci::{Envelope, ErrorCode};
 use serde_json::json;
 
 use super::body::{Body, full};
+use ledger::AppendError;
+
 use crate::app::App;
 use crate::error::{Error, Moved, RecordHead, What};
 use crate::resolve::Served;
@@ -197,8 +199,8 @@ fn upstream_status(what: What, error: &upstream::Error) -> (StatusCode, ErrorCod
 }
 
 /// Beyond a budget a new tag is one request too many; an observed tag is served again when there is room.
-fn append_status(known: bool, error: &ledger::AppendError) -> (StatusCode, ErrorCode) {
-    if !known && matches!(error, ledger::AppendError::Budget { .. }) {
+fn append_status(known: bool, error: &AppendError) -> (StatusCode, ErrorCode) {
+    if !known && matches!(error, AppendError::Budget { .. }) {
         (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
@@ -220,6 +222,10 @@ fn message_and_detail(app: &App, error: &Error) -> (String, Option<serde_json::V
             Some(record_detail(app, record)),
         ),
         Error::NotRecorded { subject, known, source } => {
+            if let AppendError::NotYetPublished { .. } = **source {
+                let why = "its witnesses have not cosigned it yet; pull again in a moment";
+                return (format!("{subject} is recorded, but {why}"), None);
+            }
             let what = if *known { "has a new digest upstream, which" } else { "is new here and" };
             (format!("{subject} {what} cannot be recorded now, so it is not served: {source}"), None)
         }

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
-use crate::{blobs, health, log_api, tags_list};
+use crate::{blobs, cosigning, health, log_api, tags_list};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -31,9 +31,16 @@ struct Seen<'a> {
 }
 
 /// Answers any request; a defect in a handler becomes a 500 and a count.
-pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>, client: IpAddr) -> Response<Body> {
+pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>, client: IpAddr) -> Response<Body>
+where
+    B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
+{
     let started = Instant::now();
-    let (parts, _body_is_ignored) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    if parts.method == Method::POST && parts.uri.path() == "/log/cosignature" {
+        // The one thing that is taken in.
+        return cosigning::collect(&app, body).await;
+    }
     let mut seen = Seen { kind: Kind::Other, upstream: "none", outcome: None };
     let id = app.request_ids.next();
     let span = tracing::info_span!("request", %id, method = %parts.method, path = parts.uri.path());
@@ -196,14 +203,15 @@ fn ping() -> Response<Body> {
 /// Log, proofs and pages: open only where the configuration says so.
 async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen<'_>) -> Response<Body> {
     let path = parts.uri.path();
+    let audited = parts.uri.query() == Some("audited");
     if let Some(path) = path.strip_prefix("/log/") {
         seen.kind = Kind::Log;
-        return plain(app, open(app).and_then(|()| log_api::log(app, &parts.method, path)));
+        return plain(app, open(app).and_then(|()| log_api::log(app, &parts.method, path, audited)));
     }
     if let Some(reference) = path.strip_prefix("/proof/") {
         seen.kind = Kind::Proof;
         let reference = reference.replace("%3A", ":").replace("%3a", ":");
-        return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference)));
+        return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference, audited)));
     }
     seen.kind = Kind::Page;
     pages::page(app, parts).await

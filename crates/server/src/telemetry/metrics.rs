@@ -2,6 +2,7 @@
 //!
 //! The `upstream` label is a configured name or `other`, so that no client can make up labels.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -10,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use witness::feeder::Counts;
 
 /// What a request was for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -112,6 +114,12 @@ struct LedgerLabel {
     what: &'static str,
 }
 
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+struct WitnessLabels {
+    witness: String,
+    what: &'static str,
+}
+
 /// Every metric of the process.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -127,6 +135,7 @@ pub(crate) struct Metrics {
     shared: Counter,
     log_size: Gauge,
     ledger: Family<LedgerLabel, Gauge>,
+    witnesses: Family<WitnessLabels, Gauge>,
     append: Histogram,
     panics: Counter,
 }
@@ -148,6 +157,7 @@ impl Metrics {
             shared: Counter::default(),
             log_size: Gauge::default(),
             ledger: Family::default(),
+            witnesses: Family::default(),
             append: histogram(),
             panics: Counter::default(),
             registry: Registry::default(),
@@ -190,6 +200,11 @@ impl Metrics {
             "tlog_ledger",
             "What the ledger counted since it was opened",
             metrics.ledger.clone(),
+        );
+        registry.register(
+            "tlog_witness",
+            "What each witness did: submissions, cosignatures, failures, its newest size and time",
+            metrics.witnesses.clone(),
         );
         registry.register("tlog_log_append_seconds", "Time to a durable record", metrics.append.clone());
         registry.register("tlog_panics", "Requests that hit a defect", metrics.panics.clone());
@@ -243,6 +258,23 @@ impl Metrics {
     /// A handler panicked.
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// What the witnesses did so far, by name.
+    pub(crate) fn witnesses(&self, counts: &BTreeMap<String, Counts>) {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for (witness, counts) in counts {
+            for (what, count) in [
+                ("submitted", counts.submitted),
+                ("cosigned", counts.cosigned),
+                ("failed", counts.failed.values().sum()),
+                ("size", counts.size),
+                ("time", counts.time),
+            ] {
+                let labels = WitnessLabels { witness: witness.clone(), what };
+                self.witnesses.get_or_create(&labels).set(number(count));
+            }
+        }
     }
 
     /// The text of `/metrics`, with the log's size and the ledger's own counters as they are now.

@@ -77,7 +77,7 @@ async fn what_cannot_be_fetched_is_not_recorded() {
         matches!(&error, AdminError::Refused { message } if message.contains("cannot be fetched")),
         "{error}"
     );
-    assert_eq!(service.ledger.published().size, 4);
+    assert_eq!(service.size(), 4);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_tag_without_record_cannot_be_changed() {
     let service = place.start().await;
     let error = admin::run(&place.config().unwrap(), thaw()).await.unwrap_err();
     assert!(error.to_string().contains("`corp.alt/team/app:v1` is not recorded here"), "{error}");
-    assert_eq!(service.ledger.published().size, 2);
+    assert_eq!(service.size(), 2);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn a_thousand_clients_of_one_cold_tag_cost_one_get_and_one_leaf() {
         assert_eq!((reply.status, &reply.body), (200, &image.manifest));
     }
     assert_eq!(place.registry.count("GET", Kind::Manifest), 1);
-    assert_eq!(service.ledger.published().size, 4);
+    assert_eq!(service.size(), 4);
 }
 
 #[tokio::test]
@@ -40,10 +40,10 @@ async fn a_client_that_hangs_up_cancels_no_append() {
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
     gate.release();
-    while service.ledger.published().size == 2 {
+    while service.size() == 2 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(service.ledger.published().size, 4);
+    assert_eq!(service.size(), 4);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_stop_lets_open_pulls_finish_and_loses_no_append() {
     assert_eq!((reply.status, &reply.body), (200, &image.manifest));
     stopping.await.unwrap();
     let service = place.start().await;
-    assert_eq!(service.ledger.published().size, 4);
+    assert_eq!(service.size(), 4);
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ async fn a_passing_tag_is_served_and_not_recorded() {
             assert_eq!(reply.header(name), None, "{name}");
         }
     }
-    assert_eq!(service.ledger.published().size, 2);
+    assert_eq!(service.size(), 2);
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn tags_that_the_protocol_rewrites_pass() {
             assert_eq!(service.pull("team/app", &tag).await.status, 200, "{tag}");
         }
     }
-    assert_eq!(service.ledger.published().size, 2);
+    assert_eq!(service.size(), 2);
 }
 
 #[tokio::test]

@@ -36,11 +36,11 @@ async fn the_page_of_a_moved_tag_shows_both_digests_and_its_history_and_records_
     let old = place.push("team/app", "v1");
     service.pull("team/app", "v1").await;
     let new = place.push("team/app", "v1");
-    let size = service.ledger.published().size;
+    let size = service.size();
     let page = service.get("/t/corp.alt/team/app:v1").await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains(&old.digest) && page.text().contains(&new.digest), "{}", page.text());
-    assert_eq!(service.ledger.published().size, size);
+    assert_eq!(service.size(), size);
 }
 
 #[tokio::test]

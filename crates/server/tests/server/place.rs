@@ -133,6 +133,11 @@ impl Running {
         Request::new(method, &self.url(path))
     }
 
+    /// Leaves of the published log.
+    pub(crate) fn size(&self) -> u64 {
+        self.ledger.published().unwrap().size
+    }
+
     /// GET by tag or digest of a repository behind `corp.alt`.
     pub(crate) async fn pull(&self, repository: &str, reference: &str) -> Reply {
         self.get(&format!("/v2/corp.alt/{repository}/manifests/{reference}")).await

@@ -116,9 +116,9 @@ async fn a_check_that_came_too_late_for_one_pull_still_records_what_it_finds() {
     let gate = Gate::closed();
     place.registry.quirk(Quirk::HoldHeaders(gate.clone()));
     assert_eq!(service.pull("team/app", "v1").await.status, 200);
-    let size = service.ledger.published().size;
+    let size = service.size();
     gate.release();
-    while service.ledger.published().size == size {
+    while service.size() == size {
         tokio::task::yield_now().await;
     }
 }
