@@ -15,4 +15,6 @@ mod model;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod rotating;
+#[cfg(test)]
 mod starting;
