@@ -9,10 +9,11 @@ use rusqlite::Connection;
 use taglog::{Broken, Leaf, Replay, TagKey};
 use tlog::{Hash, leaf_hash};
 
+use crate::cosignatures::Cosignature;
 use crate::edge::Edge;
 use crate::error::{Doing, Error};
 use crate::schema;
-use crate::store::{self, HeadRow, TagRow};
+use crate::store::{self, CheckpointRow, HeadRow, TagRow};
 
 /// Leaves of one transaction. The file has no name yet, so all that matters is that it is durable in the end.
 const LEAVES: u64 = 16_384;
@@ -93,6 +94,18 @@ impl Builder {
             .doing("write manifests")
     }
 
+    /// Keeps a cosigned checkpoint.
+    pub(crate) fn cosigned(&self, row: &CheckpointRow, cosignatures: &[Cosignature]) -> Result<(), Error> {
+        let (connection, doing) = (&self.connection, "write cosignatures");
+        store::insert_checkpoint(connection, row).doing(doing)?;
+        for cosignature in cosignatures {
+            let (cosigner, line) = (cosignature.cosigner(), cosignature.line.to_string());
+            store::insert_cosignature(connection, row.size, &cosigner, cosignature.time, &line)
+                .doing(doing)?;
+        }
+        Ok(())
+    }
+
     /// Leaves so far.
     pub(crate) fn size(&self) -> u64 {
         self.edge.size()
@@ -101,6 +114,11 @@ impl Builder {
     /// Root of the leaves so far.
     pub(crate) fn root(&self) -> Result<Hash, Error> {
         Ok(self.edge.frontier()?.root())
+    }
+
+    /// What the rules make of the leaves so far.
+    pub(crate) fn replay(&self) -> &Replay {
+        &self.replay
     }
 
     /// Writes the head; the file is whole and durable on return.

@@ -290,6 +290,16 @@ pub enum OpenError {
         /// The newest this program knows.
         newest: i32,
     },
+    /// The file was written by an older version, and was only to be read.
+    #[error("`{}` has schema version {found}, this program knows {newest}: start the server once, which migrates it", .path.display())]
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The newest this program knows.
+        newest: i32,
+    },
     /// The configuration names another log.
     #[error(
         "the log in this data directory is `{stored}` for ever, but the configuration says `{configured}`; correct `[log] origin`"
