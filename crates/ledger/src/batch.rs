@@ -15,7 +15,7 @@ use tlog::{Frontier, Hash, leaf_hash};
 use crate::budgets::{Budget, Budgets, Charge, Spent, seconds_until_tomorrow};
 use crate::cosignatures::Cosignature;
 use crate::edge::{Edge, FullTile};
-use crate::error::{AppendError, ClockError, Error};
+use crate::error::{AppendError, ClockError, Error, ReadOnly};
 use crate::lookup::{self, RecordCache};
 use crate::record::{Entry, Recorded};
 use crate::signer::Signer;
@@ -48,6 +48,8 @@ pub(crate) struct Tip {
     pub(crate) map: TagMap,
     /// Unix seconds of the last leaf that has a time; 0 for none.
     pub(crate) last_time: u64,
+    /// The last leaf but its index is a `close`.
+    pub(crate) closed: bool,
 }
 
 /// What a batch is decided against, besides the tip.
@@ -165,6 +167,9 @@ impl<'a> Draft<'a> {
     }
 
     fn submit(&mut self, submission: &Submission) -> Result<Appended, Failure> {
+        if self.tip.closed && !submission.suits_a_closed_log() {
+            return Err(AppendError::from(ReadOnly::Closed).into());
+        }
         match submission {
             Submission::Record(observation) => self.record(observation),
             Submission::Moved { name, tag, recorded, seen, upstream_date } => {
@@ -174,6 +179,7 @@ impl<'a> Draft<'a> {
                 self.supersede(name, tag, old, manifest, reason)
             }
             Submission::Thaw { name, tag, digest, reason } => self.thaw(name, tag, digest, reason),
+            Submission::Close { reason } => self.close(reason),
             Submission::KeepManifest { name, manifest } => self.keep_passing(name, manifest),
         }
     }

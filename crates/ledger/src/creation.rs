@@ -6,22 +6,22 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use taglog::{Leaf, TagMap};
-use tlog::{VerifierKey, leaf_hash};
+use taglog::{Leaf, Previous};
+use tlog::VerifierKey;
 
+use crate::builder::Builder;
 use crate::disk::sync_directory_of;
-use crate::edge::Edge;
-use crate::error::{CreateError, Doing, Error, OpenError};
+use crate::error::{CreateError, Error, OpenError};
 use crate::guard::{Guard, GuardError, Mark};
+use crate::keys::identity;
 use crate::lock::DirectoryLock;
 use crate::options::Options;
-use crate::recovery::identity;
 use crate::schema::{self, Access};
 use crate::signer::Signer;
 use crate::store::{self, HeadRow};
 
 /// Name of the database until everything of a new log is there.
-const UNFINISHED: &str = "ledger.db.unfinished";
+pub(crate) const UNFINISHED: &str = "ledger.db.unfinished";
 
 /// Which parts of a log exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ fn was_interrupted(options: &Options) -> bool {
         return false;
     }
     let Some(verifier) = unfinished_log(&options.data_dir.join(UNFINISHED)) else { return false };
-    let guard = match Guard::open(&options.guard_path(), identity(&verifier)) {
+    let guard = match Guard::open(&options.guard_path(), &[identity(&verifier)]) {
         Ok(_) | Err(GuardError::Missing { .. }) => true,
         Err(GuardError::Damaged { path }) => is_blank(&path),
         Err(_) => false,
@@ -105,6 +105,15 @@ pub(crate) fn absent(options: &Options) -> OpenError {
 ///
 /// The database gets its name last, so that an interrupted creation leaves no log that looks whole.
 pub(crate) fn create(options: &Options) -> Result<VerifierKey, CreateError> {
+    create_with(options, None, |_| Ok(()))
+}
+
+/// As [`create`], with what leaf 0 says of the log before, and what `fill` appends to the first two leaves.
+pub(crate) fn create_with(
+    options: &Options,
+    previous: Option<Previous>,
+    fill: impl FnOnce(&mut Builder) -> Result<(), CreateError>,
+) -> Result<VerifierKey, CreateError> {
     let origin = options.origin.clone().ok_or(CreateError::OriginMissing)?;
     if !is_origin(&origin) {
         return Err(CreateError::Origin { origin });
@@ -134,7 +143,11 @@ pub(crate) fn create(options: &Options) -> Result<VerifierKey, CreateError> {
     for path in [&unfinished, &directory.join(format!("{UNFINISHED}-journal"))] {
         remove(path).map_err(failed(path))?;
     }
-    let mark = write_database(&unfinished, options, &origin, &signer)?;
+    let mut builder = Builder::create(&unfinished, options.clock.now())?;
+    builder.leaf(&Leaf::Log { supersede: options.supersede, previous }.to_bytes())?;
+    builder.index()?;
+    fill(&mut builder)?;
+    let mark = finish(builder, &origin, &signer)?;
     Guard::create(&guard, identity(&signer.verifier()), mark)?;
     signer.write(&key).map_err(failed(&key))?;
     fs::rename(&unfinished, &database).map_err(failed(&database))?;
@@ -142,37 +155,16 @@ pub(crate) fn create(options: &Options) -> Result<VerifierKey, CreateError> {
     Ok(signer.verifier())
 }
 
-fn write_database(path: &Path, options: &Options, origin: &str, signer: &Signer) -> Result<Mark, Error> {
-    let rules = Leaf::Log { supersede: options.supersede, previous: None };
-    let map = TagMap::new();
-    let index = Leaf::Index { index: 1, count: map.len(), root: map.root() };
-    let mut edge = Edge::default();
-    let leaves = [rules.to_bytes(), index.to_bytes()];
-    for leaf in &leaves {
-        edge.push(leaf_hash(leaf), &mut Vec::new());
-    }
-    let root = edge.frontier().map_err(Error::Sign)?.root();
-    let head = HeadRow {
-        origin: origin.to_owned(),
-        vkey: signer.verifier().to_string(),
-        size: edge.size(),
-        root,
-        note: signer.note(edge.size(), root)?,
-    };
-    let connection = schema::create(path)?;
-    let doing = "write the first leaves";
-    connection.execute_batch("BEGIN").doing(doing)?;
-    for (index, leaf) in (0..).zip(&leaves) {
-        store::insert_entry(&connection, index, leaf).doing(doing)?;
-    }
-    store::insert_head(&connection, &head).doing(doing)?;
-    connection.execute_batch("COMMIT").doing(doing)?;
-    connection.close().map_err(|(_, error)| error).doing("close the new database")?;
-    Ok(Mark { size: head.size, root })
+/// Signs the tree that was built and ends its database.
+fn finish(builder: Builder, origin: &str, signer: &Signer) -> Result<Mark, Error> {
+    let (size, root) = (builder.size(), builder.root()?);
+    let (origin, vkey) = (origin.to_owned(), signer.verifier().to_string());
+    builder.finish(&HeadRow { origin, vkey, size, root, note: signer.note(size, root)? })?;
+    Ok(Mark { size, root })
 }
 
 /// Removes a file that may not be there.
-fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taglog::TooManyTags;
+use oci::Sha256Digest;
+use taglog::{Broken, TooManyTags};
 
 use crate::budgets::Budget;
+use crate::builder::BuildError;
 use crate::guard::GuardError;
 use crate::lock::LockError;
 use crate::record::Recorded;
@@ -288,6 +290,16 @@ pub enum OpenError {
         /// The newest this program knows.
         newest: i32,
     },
+    /// The file was written by an older version, and was only to be read.
+    #[error("`{}` has schema version {found}, this program knows {newest}: start the server once, which migrates it", .path.display())]
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The newest this program knows.
+        newest: i32,
+    },
     /// The configuration names another log.
     #[error(
         "the log in this data directory is `{stored}` for ever, but the configuration says `{configured}`; correct `[log] origin`"
@@ -372,9 +384,37 @@ pub enum CreateError {
         #[source]
         source: io::Error,
     },
+    /// The log that is to be continued has not ended.
+    #[error("the log `{origin}` is not closed; close it before another one continues it")]
+    NotClosed {
+        /// Its name.
+        origin: String,
+    },
+    /// A record cannot be carried over, because nobody knows its manifest's type and size.
+    #[error(
+        "`{name}` is recorded as `{digest}`, but that manifest is not kept; pull it once by digest while the closed log is served"
+    )]
+    ManifestMissing {
+        /// The tag.
+        name: String,
+        /// Its digest.
+        digest: Sha256Digest,
+    },
+    /// What was to be written breaks a rule of the log.
+    #[error("the first leaves of the new log would break its rules")]
+    Rule(#[from] Broken),
     /// The database could not be written.
     #[error("the database could not be created")]
     Store(#[from] Error),
+}
+
+impl From<BuildError> for CreateError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Rule(broken) => broken.into(),
+            BuildError::Store(error) => error.into(),
+        }
+    }
 }
 
 /// A key file that cannot be used.

@@ -6,20 +6,20 @@ use std::fmt;
 use oci::Sha256Digest;
 use rusqlite::Connection;
 use taglog::{Leaf, Replay, TagKey};
-use tlog::{Checkpoint, SignatureLine, VerifierKey, leaf_hash};
+use tlog::{Checkpoint, SignatureLine, leaf_hash};
 
 use crate::cosignatures;
 use crate::creation::{absent, presence};
 use crate::edge::{Edge, FullTile};
 use crate::error::{Doing, Error, OpenError};
 use crate::guard::Guard;
+use crate::keys::Keys;
 use crate::lock::DirectoryLock;
 use crate::options::Options;
 use crate::record::{Entry, Recorded};
-use crate::recovery::{edge_at, identity, is_signed};
+use crate::recovery::edge_at;
 use crate::schema::{self, Access};
-use crate::signer::Signer;
-use crate::store::{self, HeadRow, TagRow};
+use crate::store::{self, HeadRow, Order, TagRow};
 
 /// Findings listed; more of them are only counted.
 const LISTED: usize = 1000;
@@ -182,15 +182,15 @@ pub fn fsck(options: &Options, mut progress: impl FnMut(Progress)) -> Result<Rep
     let replayed = leaves(&connection, &head, options, &mut report, &mut progress)?;
     tags(&connection, &replayed, &mut report, &mut progress)?;
     manifests(&connection, &mut report, &mut progress)?;
-    match head.vkey.parse::<VerifierKey>() {
-        Err(_) => report.add(Finding::Head("its verifier key is malformed".to_owned())),
-        Ok(verifier) => {
-            if !is_signed(&head, &verifier) {
+    match Keys::stored(&connection, &head)? {
+        None => report.add(Finding::Head("a verifier key is malformed".to_owned())),
+        Some(keys) => {
+            if !keys.have_signed(&head) {
                 report.add(Finding::Signature);
             }
-            checkpoints(&connection, &head, &verifier, &replayed, options, &mut report)?;
-            guard(&connection, &head, &verifier, options, &mut report);
-            key(&verifier, options, &mut report);
+            checkpoints(&connection, &head, &keys, &replayed, options, &mut report)?;
+            guard(&connection, &head, &keys, options, &mut report);
+            key(&keys, options, &mut report);
         }
     }
     Ok(report)
@@ -304,7 +304,7 @@ fn tags(
     let expected = replayed.replay.map().len();
     report.tags = expected;
     let mut done = 0;
-    store::with_tags(connection, |rows| {
+    store::with_tags(connection, Order::Key, |rows| {
         for (key, row) in rows {
             if done % STEP == 0 {
                 progress(Progress { stage: Stage::Tags, done, total });
@@ -393,7 +393,7 @@ fn manifests(
 fn checkpoints(
     connection: &Connection,
     head: &HeadRow,
-    verifier: &VerifierKey,
+    keys: &Keys,
     replayed: &Replayed,
     options: &Options,
     report: &mut Report,
@@ -405,7 +405,7 @@ fn checkpoints(
         let there = *size <= head.size && replayed.replay.published(*size).is_ok();
         let root =
             if there { edge_at(connection, *size)?.frontier().map(|tree| tree.root()).ok() } else { None };
-        if root != Some(row.root) || !row.is_signed_by(verifier) {
+        if root != Some(row.root) || !keys.have_signed_row(&row) {
             report.add(Finding::Checkpoint(*size));
         }
     }
@@ -428,14 +428,8 @@ fn checkpoints(
     Ok(())
 }
 
-fn guard(
-    connection: &Connection,
-    head: &HeadRow,
-    verifier: &VerifierKey,
-    options: &Options,
-    report: &mut Report,
-) {
-    let mark = match Guard::open(&options.guard_path(), identity(verifier)) {
+fn guard(connection: &Connection, head: &HeadRow, keys: &Keys, options: &Options, report: &mut Report) {
+    let mark = match Guard::open(&options.guard_path(), &keys.identities()) {
         Ok((_, mark)) => mark,
         Err(error) => return report.add(Finding::Guard(error.to_string())),
     };
@@ -450,14 +444,10 @@ fn guard(
     }
 }
 
-fn key(verifier: &VerifierKey, options: &Options, report: &mut Report) {
-    let path = options.key_path();
-    match Signer::read(&path) {
+fn key(keys: &Keys, options: &Options, report: &mut Report) {
+    match keys.signer(options) {
         Err(error) => report.add(Finding::Key(error.to_string())),
-        Ok(None) => report.add(Finding::Key(format!("the log key `{}` is missing", path.display()))),
-        Ok(Some(signer)) if signer.verifier() != *verifier => {
-            report.add(Finding::Key(format!("`{}` is the key of another log", path.display())));
-        }
-        Ok(Some(_)) => {}
+        Ok(Err(read_only)) => report.add(Finding::Key(read_only.to_string())),
+        Ok(Ok(_)) => {}
     }
 }

@@ -82,8 +82,8 @@ impl Guard {
         sync_directory_of(path).map_err(failed)
     }
 
-    /// Opens the guard of the log `identity` and reads its mark.
-    pub(crate) fn open(path: &Path, identity: Hash) -> Result<(Self, Mark), GuardError> {
+    /// Opens the guard of the log that has one of these `identities`, and reads its mark.
+    pub(crate) fn open(path: &Path, identities: &[Hash]) -> Result<(Self, Mark), GuardError> {
         let failed = |source| GuardError::Io { path: path.to_owned(), source };
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => file,
@@ -103,16 +103,26 @@ impl Guard {
         }
         let damaged = || GuardError::Damaged { path: path.to_owned() };
         let (found, next) = match slots {
-            [Some(a), Some(b)] if a.1.size == b.1.size && a != b => return Err(damaged()),
+            [Some(a), Some(b)] if a.1.size == b.1.size && a.1 != b.1 => return Err(damaged()),
             [Some(a), Some(b)] if a.1.size < b.1.size => (b, 0),
             [Some(a), _] => (a, 1),
             [None, Some(b)] => (b, 0),
             [None, None] => return Err(damaged()),
         };
-        if found.0 != identity {
+        let (identity, mark) = found;
+        if !identities.contains(&identity) {
             return Err(GuardError::OtherLog { path: path.to_owned() });
         }
-        Ok((Self { file, path: path.to_owned(), identity, next }, found.1))
+        Ok((Self { file, path: path.to_owned(), identity, next }, mark))
+    }
+
+    /// Makes it the guard of the log `identity`, which is the same log under another key; durable on return.
+    pub(crate) fn adopt(&mut self, identity: Hash, mark: Mark) -> Result<(), GuardError> {
+        if self.identity != identity {
+            self.identity = identity;
+            OFFSETS.iter().try_for_each(|_| self.write(mark))?;
+        }
+        Ok(())
     }
 
     /// Writes `mark` over the older slot; durable on return.
@@ -172,51 +182,61 @@ mod tests {
     fn the_newest_mark_is_read_back() {
         let (_directory, path, identity) = fresh();
         for size in 3..9 {
-            let (mut guard, _) = Guard::open(&path, identity).unwrap();
+            let (mut guard, _) = Guard::open(&path, &[identity]).unwrap();
             guard.write(mark(size)).unwrap();
             guard.write(mark(size + 10)).unwrap();
             guard.write(mark(size + 20)).unwrap();
-            assert_eq!(Guard::open(&path, identity).unwrap().1, mark(size + 20));
+            assert_eq!(Guard::open(&path, &[identity]).unwrap().1, mark(size + 20));
         }
     }
 
     #[test]
     fn a_torn_write_leaves_the_mark_before_it() {
         let (_directory, path, identity) = fresh();
-        let (mut guard, _) = Guard::open(&path, identity).unwrap();
+        let (mut guard, _) = Guard::open(&path, &[identity]).unwrap();
         guard.write(mark(3)).unwrap();
         let torn = OFFSETS[guard.next];
         guard.file.write_all_at(b"half a slot", torn).unwrap();
-        assert_eq!(Guard::open(&path, identity).unwrap().1, mark(3));
+        assert_eq!(Guard::open(&path, &[identity]).unwrap().1, mark(3));
     }
 
     #[test]
     fn a_guard_without_an_intact_slot_is_damaged() {
         let (_directory, path, identity) = fresh();
         std::fs::write(&path, vec![0; 8192]).unwrap();
-        assert!(matches!(Guard::open(&path, identity), Err(GuardError::Damaged { .. })));
+        assert!(matches!(Guard::open(&path, &[identity]), Err(GuardError::Damaged { .. })));
         std::fs::write(&path, b"").unwrap();
-        assert!(matches!(Guard::open(&path, identity), Err(GuardError::Damaged { .. })));
+        assert!(matches!(Guard::open(&path, &[identity]), Err(GuardError::Damaged { .. })));
     }
 
     #[test]
     fn two_slots_that_contradict_each_other_are_damage() {
         let (_directory, path, identity) = fresh();
-        let (mut guard, _) = Guard::open(&path, identity).unwrap();
+        let (mut guard, _) = Guard::open(&path, &[identity]).unwrap();
         guard.write(Mark { size: 2, root: Hash::of(b"another root") }).unwrap();
-        assert!(matches!(Guard::open(&path, identity), Err(GuardError::Damaged { .. })));
+        assert!(matches!(Guard::open(&path, &[identity]), Err(GuardError::Damaged { .. })));
     }
 
     #[test]
     fn the_guard_of_another_log_is_refused() {
         let (_directory, path, _) = fresh();
-        assert!(matches!(Guard::open(&path, Hash::of(b"other")), Err(GuardError::OtherLog { .. })));
+        assert!(matches!(Guard::open(&path, &[Hash::of(b"other")]), Err(GuardError::OtherLog { .. })));
+    }
+
+    #[test]
+    fn a_guard_follows_its_log_to_another_key_and_is_refused_to_others() {
+        let (_directory, path, identity) = fresh();
+        let next = Hash::of(b"the next key");
+        let (mut guard, _) = Guard::open(&path, &[next, identity]).unwrap();
+        guard.adopt(next, mark(5)).unwrap();
+        assert!(matches!(Guard::open(&path, &[identity]), Err(GuardError::OtherLog { .. })));
+        assert_eq!(Guard::open(&path, &[next]).unwrap().1, mark(5));
     }
 
     #[test]
     fn an_existing_guard_is_never_made_anew() {
         let (_directory, path, identity) = fresh();
         assert!(matches!(Guard::create(&path, identity, mark(9)), Err(GuardError::Io { .. })));
-        assert_eq!(Guard::open(&path, identity).unwrap().1, mark(2));
+        assert_eq!(Guard::open(&path, &[identity]).unwrap().1, mark(2));
     }
 }

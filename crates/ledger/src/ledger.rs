@@ -27,6 +27,7 @@ use crate::options::Options;
 use crate::published::Published;
 use crate::readers::Readers;
 use crate::recovery::{Reached, Recovered, recover};
+use crate::rotation;
 use crate::schema::{self, Access};
 use crate::sequencer::{Job, OnItsWay, Sequencer};
 use crate::shared::Shared;
@@ -62,6 +63,20 @@ impl Ledger {
         creation::create(options)
     }
 
+    /// Makes the log that continues `closed`: its leaf 0 names the end of that one, and every record that is current
+    /// there is recorded again, with its manifests. Returns its verifier key. `progress` is told how many of how many
+    /// records are done.
+    ///
+    /// # Errors
+    /// As [`Ledger::init`]; a log that is not closed is not continued.
+    pub fn init_successor(
+        options: &Options,
+        closed: &Self,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<VerifierKey, CreateError> {
+        rotation::succeed(options, closed, progress)
+    }
+
     /// Opens the log and checks it (design §4, start-up). A log that lacks its key or guard, was rolled back or is
     /// closed is opened read-only; see [`Ledger::read_only`].
     ///
@@ -77,7 +92,7 @@ impl Ledger {
         let publication = &options.publication;
         let cosigners = publication.cosigners()?;
         let recovered = recover(&options, &cosigners)?;
-        let Recovered { connection, verifier, supersede, tip, newest, writable, read_only, .. } = recovered;
+        let Recovered { connection, keys, supersede, tip, newest, writable, read_only, .. } = recovered;
         if supersede != options.supersede {
             tracing::warn!(
                 "leaf 0 of this log decides about `supersede`; the configuration differs and is ignored"
@@ -99,7 +114,7 @@ impl Ledger {
         let shared = Arc::new(Shared {
             data_dir: options.data_dir.clone(),
             guard_path: options.guard_path(),
-            verifier,
+            keys,
             supersede,
             read_only: read_only.map(OnceLock::from).unwrap_or_default(),
             held: options.hold_until_released.into(),
@@ -170,14 +185,19 @@ impl Ledger {
         self.inner.shared.read_only.get()
     }
 
-    /// The log's key, by which anybody can check what it publishes.
+    /// The log's key, by which anybody can check what it publishes. During a planned change it is the older one.
     pub fn verifier_key(&self) -> &VerifierKey {
-        &self.inner.shared.verifier
+        self.inner.shared.keys.own()
+    }
+
+    /// Every key that the log signs or has signed with, the one that it goes by first.
+    pub fn verifier_keys(&self) -> Vec<VerifierKey> {
+        self.inner.shared.keys.all().cloned().collect()
     }
 
     /// The log's name.
     pub fn origin(&self) -> &str {
-        self.inner.shared.verifier.name()
+        self.inner.shared.keys.own().name()
     }
 
     /// What leaf 0 says about `supersede` and `thaw`.
@@ -193,8 +213,10 @@ impl Ledger {
     /// which finds what was recorded.
     pub async fn append(&self, submission: Submission) -> Result<Appended, AppendError> {
         let shared = &self.inner.shared;
-        if let Some(read_only) = shared.read_only.get() {
-            return Err(read_only.clone().into());
+        match shared.read_only.get() {
+            Some(ReadOnly::Closed) if submission.suits_a_closed_log() => {}
+            Some(read_only) => return Err(read_only.clone().into()),
+            None => {}
         }
         if shared.held.load(Acquire) {
             return Err(AppendError::Held { retry_after: RETRY_AFTER });

@@ -29,6 +29,9 @@ pub struct Options {
     pub guard_file: Option<PathBuf>,
     /// The log key; default `<data_dir>/log.key`.
     pub key_file: Option<PathBuf>,
+    /// A second log key during a planned change: both sign each checkpoint, until the second one takes the place of the
+    /// first in `key_file`. Whoever trusts either of them accepts the log meanwhile.
+    pub next_key_file: Option<PathBuf>,
     /// What the log is called. Needed to create one; when opening, `None` takes what it was created with and
     /// anything else must be the same.
     pub origin: Option<String>,
@@ -65,6 +68,7 @@ impl Options {
             data_dir: data_dir.into(),
             guard_file: None,
             key_file: None,
+            next_key_file: None,
             origin: None,
             supersede: SupersedeRule::Operator,
             limits: Budgets::default(),

@@ -45,13 +45,19 @@ impl Published {
     /// `signed` with the cosignatures `lines`. It gets one more signature line that nobody can check, different each
     /// time, so that verifiers which stumble over unknown keys are noticed early.
     pub(crate) fn new(signed: Arc<Signed>, lines: &[SignatureLine], randomness: &Randomness) -> Self {
-        let mut note = signed.note.to_string();
-        for line in lines.iter().chain(&grease(randomness)) {
-            // Writing to a String does not fail.
-            let _infallible = writeln!(note, "{line}");
-        }
-        Self { note: note.into(), signed }
+        let note = with_lines(&signed.note, lines, randomness).into();
+        Self { note, signed }
     }
+}
+
+/// `note` with the signature lines `lines` and one of noise.
+pub(crate) fn with_lines(note: &str, lines: &[SignatureLine], randomness: &Randomness) -> String {
+    let mut note = note.to_owned();
+    for line in lines.iter().chain(&grease(randomness)) {
+        // Writing to a String does not fail.
+        let _infallible = writeln!(note, "{line}");
+    }
+    note
 }
 
 impl Deref for Published {

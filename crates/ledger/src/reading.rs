@@ -1,6 +1,7 @@
 //! Reading an open ledger: records, manifests, tiles, proofs. None of it waits for the writer.
 //! It must not know what a reader does with it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use taglog::TagKey;
 use tlog::{EntriesId, TileId};
 
 use crate::error::Error;
+use crate::export::{self, ExportError, Exported, Source};
 use crate::ledger::Ledger;
 use crate::manifests::StoredManifest;
 use crate::proof;
@@ -108,6 +110,25 @@ impl Ledger {
         let shared = self.shared();
         shared.can_prove()?;
         shared.alarmed(proof::repository_proof(shared, published, name))
+    }
+
+    /// Writes the published log into `directory` as static files, or brings an older export up to date. `progress` is told
+    /// how many of how many files are done.
+    ///
+    /// # Errors
+    /// [`ExportError`]; the directory still holds the log it held before.
+    pub fn export(&self, directory: &Path, progress: impl FnMut(u64, u64)) -> Result<Exported, ExportError> {
+        let shared = self.shared();
+        shared.can_prove()?;
+        let published = shared.published()?;
+        let source = Source {
+            note: &published.note,
+            root: published.root,
+            tree: &published.edge,
+            keys: &shared.keys,
+            readers: &shared.readers,
+        };
+        export::write(&source, directory, progress)
     }
 
     /// Every leaf of `key` in the published log, oldest first; empty for a key that was never recorded.

@@ -1,14 +1,12 @@
 //! What is checked before a log is used again: key, right edge, map, own signature, rollback guard (design §4).
-//! What fails a check is refused; what is only incomplete is opened read-only. It must not change the log: the only
-//! thing written is the guard, when it is behind.
+//! What fails a check is refused; what is only incomplete is opened read-only. It must not change the log: all that is
+//! written is the guard, when it is behind, and the signatures of a key that has been added.
 
 use std::sync::Arc;
 
 use rusqlite::Connection;
 use taglog::{Leaf, MapValue, SupersedeRule, TagKey, TagMap};
-use tlog::{
-    Frontier, Hash, Note, Policy, SignatureLine, SignedCheckpoint, TILE_WIDTH, VerifierKey, leaf_hash,
-};
+use tlog::{Frontier, Hash, Policy, SignatureLine, TILE_WIDTH, VerifierKey, leaf_hash};
 
 use crate::advance::advance;
 use crate::batch::Tip;
@@ -17,11 +15,12 @@ use crate::creation::{absent, presence};
 use crate::edge::{self, Edge, perfect_root};
 use crate::error::{Error, OpenError, ReadOnly};
 use crate::guard::{Guard, GuardError, Mark};
+use crate::keys::{Keys, identity};
 use crate::options::Options;
 use crate::published::Signed;
 use crate::schema::{self, Access};
 use crate::signer::Signer;
-use crate::store::{self, CheckpointRow, HeadRow, TagRow, corrupt};
+use crate::store::{self, CheckpointRow, HeadRow, Order, TagRow, corrupt};
 use crate::view::{Found, newest_satisfying};
 
 /// How many leaves a cosigned checkpoint may be behind the head to be made servable again at the start, where nothing
@@ -31,7 +30,7 @@ const WORTH_REACHING: u64 = 1 << 20;
 /// A log that holds together.
 pub(crate) struct Recovered {
     pub(crate) connection: Connection,
-    pub(crate) verifier: VerifierKey,
+    pub(crate) keys: Keys,
     pub(crate) supersede: SupersedeRule,
     pub(crate) tip: Tip,
     /// The state at the head, with the cosignatures that it has.
@@ -56,38 +55,47 @@ pub(crate) fn recover(options: &Options, cosigners: &[VerifierKey]) -> Result<Re
     }
     let connection = schema::connect(&path, Access::Write)?;
     schema::migrate(&connection, &path, schema::MIGRATIONS)?;
-    let head = store::head(&connection)?;
+    let mut head = store::head(&connection)?;
     if let Some(configured) = options.origin.as_ref().filter(|origin| **origin != head.origin) {
         return Err(OpenError::OriginDiffers { stored: head.origin, configured: configured.clone() });
     }
     let inconsistent = |why: &str| OpenError::Inconsistent { path: path.clone(), why: why.to_owned() };
-    let verifier: VerifierKey =
-        head.vkey.parse().map_err(|_| inconsistent("the stored verifier key is malformed"))?;
+    let mut keys = Keys::stored(&connection, &head)?
+        .ok_or_else(|| inconsistent("a stored verifier key is malformed"))?;
     let supersede = rules(&connection)?.ok_or_else(|| inconsistent("leaf 0 does not state the rules"))?;
     if store::last_entry(&connection)? != head.size.checked_sub(1) {
         return Err(inconsistent("it holds more or fewer leaves than its head says"));
     }
     let tree = tree(&connection, head.size, &head.root)?
         .ok_or_else(|| inconsistent("the right edge does not give the root"))?;
-    let cosigned = cosigned(&connection, options, cosigners, &verifier, head.size)?;
+    let cosigned = cosigned(&connection, options, cosigners, &keys, head.size)?;
     let (map, states) = states(&connection, &head, &tree.edge, &cosigned)?;
     if tree.last != (Leaf::Index { index: head.size - 1, count: map.len(), root: map.root() }) {
         return Err(inconsistent("the tag map is not the one of the last index leaf"));
     }
-    if !is_signed(&head, &verifier) {
+    if !keys.have_signed(&head) {
         return Err(inconsistent("the checkpoint is not signed by the log's key"));
     }
-    let key = signer(options, &verifier)?;
-    let guard = guard(options, &connection, &head, &verifier)?;
+    let key = keys.signer(options)?;
+    let guard = guard(options, &connection, &head, &keys)?;
     // A rollback outweighs everything else: it says that the database is not to be believed about absence.
     let (writable, read_only) = match (guard, key) {
         (Err(read_only), _) | (Ok(_), Err(read_only)) => (None, Some(read_only)),
-        (Ok(guard), Ok(signer)) => (Some((signer, guard)), tree.closed.then_some(ReadOnly::Closed)),
+        (Ok(mut guard), Ok(signer)) => {
+            keys.adopt(&connection, &mut head, &signer)?;
+            guard.adopt(identity(keys.own()), Mark { size: head.size, root: head.root })?;
+            (Some((signer, guard)), tree.closed.then_some(ReadOnly::Closed))
+        }
     };
-    let tip =
-        Tip { frontier: tree.frontier, edge: tree.edge.clone(), map: map.clone(), last_time: tree.last_time };
+    let tip = Tip {
+        frontier: tree.frontier,
+        edge: tree.edge.clone(),
+        map: map.clone(),
+        last_time: tree.last_time,
+        closed: tree.closed,
+    };
     let newest = Arc::new(Signed {
-        note: signature_of_the_log(&head.note, &verifier)?.into(),
+        note: keys.own_lines(&head.note)?.into(),
         size: head.size,
         root: head.root,
         map,
@@ -100,13 +108,13 @@ pub(crate) fn recover(options: &Options, cosigners: &[VerifierKey]) -> Result<Re
         let reached = states.iter().chain([&newest]).find(|state| state.size == row.size)?;
         Some((Arc::clone(reached), cosignatures::lines(&cosignatures)))
     });
-    let row = store::checkpoint(&connection, head.size)?.filter(|row| row.is_signed_by(&verifier));
+    let row = store::checkpoint(&connection, head.size)?.filter(|row| keys.have_signed_row(row));
     let lines = match row {
-        Some(row) => cosignatures::of_checkpoint(&connection, verifier.name(), &row, cosigners)?,
+        Some(row) => cosignatures::of_checkpoint(&connection, &head.origin, &row, cosigners)?,
         None => Vec::new(),
     };
     let newest = (newest, cosignatures::lines(&lines));
-    Ok(Recovered { connection, verifier, supersede, tip, newest, cosigned, audited, writable, read_only })
+    Ok(Recovered { connection, keys, supersede, tip, newest, cosigned, audited, writable, read_only })
 }
 
 /// The newest stored checkpoints that satisfy the policies of witnesses and of auditors. One that has to be published
@@ -115,14 +123,14 @@ fn cosigned(
     connection: &Connection,
     options: &Options,
     cosigners: &[VerifierKey],
-    log: &VerifierKey,
+    keys: &Keys,
     size: u64,
 ) -> Result<[Option<Found>; 2], Error> {
     let publication = &options.publication;
     let in_reach = size.saturating_sub(WORTH_REACHING);
     let find = |policy: &Option<Policy>, sizes| match policy {
         None => Ok(None),
-        Some(policy) => newest_satisfying(connection, policy, cosigners, log, sizes),
+        Some(policy) => newest_satisfying(connection, policy, cosigners, keys, sizes),
     };
     let from = if publication.is_immediate() { in_reach } else { 0 };
     let cosigned = find(&publication.witnesses, from..=size)?;
@@ -176,14 +184,6 @@ fn states(
     Ok((newest.ok_or_else(|| corrupt("the head"))?, states))
 }
 
-/// The note with the log's own signatures and no other lines.
-fn signature_of_the_log(note: &str, log: &VerifierKey) -> Result<String, Error> {
-    let note: Note = note.parse()?;
-    let mut own = Note::unsigned(note.text().to_owned())?;
-    note.lines_of(log).for_each(|line| own.push(line.clone()));
-    Ok(own.to_string())
-}
-
 /// What leaf 0 says; `None` when it is no leaf 0.
 pub(crate) fn rules(connection: &Connection) -> Result<Option<SupersedeRule>, Error> {
     let leaf = store::entry(connection, 0)?.and_then(|leaf| Leaf::parse(&leaf).ok());
@@ -191,21 +191,6 @@ pub(crate) fn rules(connection: &Connection) -> Result<Option<SupersedeRule>, Er
         Some(Leaf::Log { supersede, .. }) => Some(supersede),
         _ => None,
     })
-}
-
-/// Whether the stored checkpoint is the one of the head, signed by the log.
-pub(crate) fn is_signed(head: &HeadRow, verifier: &VerifierKey) -> bool {
-    head.origin == verifier.name()
-        && head.note.parse::<SignedCheckpoint>().is_ok_and(|signed| {
-            signed
-                .verify(verifier)
-                .is_ok_and(|checkpoint| (checkpoint.size, checkpoint.root) == (head.size, head.root))
-        })
-}
-
-/// SHA-256 of the verifier key: which log a guard belongs to.
-pub(crate) fn identity(verifier: &VerifierKey) -> Hash {
-    Hash::of(verifier.to_string())
 }
 
 /// The tree at `size`, read from full tiles and from the leaves after them.
@@ -281,7 +266,7 @@ fn ending(connection: &Connection, last: u64) -> Result<(u64, bool), Error> {
 fn map(connection: &Connection, edge: &Edge, size: u64) -> Result<TagMap, Error> {
     let hashes = leaf_hashes(connection, edge)?;
     let mut failed = None;
-    let map = store::with_tags(connection, |rows| {
+    let map = store::with_tags(connection, Order::Key, |rows| {
         TagMap::from_sorted(std::iter::from_fn(|| {
             loop {
                 let (key, row) = rows.next()?;
@@ -335,26 +320,15 @@ fn place_at(connection: &Connection, key: &TagKey, row: TagRow, size: u64) -> Re
     Ok(Some(row.first).filter(|first| *first < size))
 }
 
-fn signer(options: &Options, verifier: &VerifierKey) -> Result<Result<Signer, ReadOnly>, OpenError> {
-    let path = options.key_path();
-    let Some(signer) = Signer::read(&path)? else {
-        return Ok(Err(ReadOnly::KeyMissing { path }));
-    };
-    if signer.verifier() != *verifier {
-        return Err(OpenError::OtherKey { path, expected: verifier.to_string() });
-    }
-    Ok(Ok(signer))
-}
-
 /// Opens the guard and compares it with the head. A guard that is behind is the normal end of a crash and is caught up,
 /// after the tree that it remembers was found in ours.
 fn guard(
     options: &Options,
     connection: &Connection,
     head: &HeadRow,
-    verifier: &VerifierKey,
+    keys: &Keys,
 ) -> Result<Result<Guard, ReadOnly>, OpenError> {
-    let (mut guard, mark) = match Guard::open(&options.guard_path(), identity(verifier)) {
+    let (mut guard, mark) = match Guard::open(&options.guard_path(), &keys.identities()) {
         Ok(opened) => opened,
         Err(GuardError::Missing { path }) => return Ok(Err(ReadOnly::GuardMissing { path })),
         Err(GuardError::Damaged { path }) => return Ok(Err(ReadOnly::GuardDamaged { path })),

@@ -146,15 +146,7 @@ pub(crate) fn create(path: &Path) -> Result<Connection, Error> {
 /// # Errors
 /// A database of a newer version or of another program is refused untouched.
 pub(crate) fn migrate(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<(), OpenError> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    if pragma("application_id").doing("read the application id")? != APPLICATION_ID {
-        return Err(OpenError::NotOurs { path: path.to_owned() });
-    }
-    let found = pragma("user_version").doing("read the schema version")?;
-    let newest = i32::try_from(migrations.len()).unwrap_or(i32::MAX);
-    if found > newest {
-        return Err(OpenError::NewerSchema { path: path.to_owned(), found, newest });
-    }
+    let (found, newest) = versions(connection, path, migrations)?;
     if found == newest {
         return Ok(());
     }
@@ -169,6 +161,30 @@ pub(crate) fn migrate(connection: &Connection, path: &Path, migrations: &[&str])
         advance(connection, version, step)?;
     }
     Ok(())
+}
+
+/// Checks that the database of `connection` can be read as it is.
+pub(crate) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let (found, newest) = versions(connection, path, MIGRATIONS)?;
+    if found == newest {
+        Ok(())
+    } else {
+        Err(OpenError::OlderSchema { path: path.to_owned(), found, newest })
+    }
+}
+
+/// The version of the database and the newest one of `migrations`.
+fn versions(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<(i32, i32), OpenError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    if pragma("application_id").doing("read the application id")? != APPLICATION_ID {
+        return Err(OpenError::NotOurs { path: path.to_owned() });
+    }
+    let found = pragma("user_version").doing("read the schema version")?;
+    let newest = i32::try_from(migrations.len()).unwrap_or(i32::MAX);
+    if found > newest {
+        return Err(OpenError::NewerSchema { path: path.to_owned(), found, newest });
+    }
+    Ok((found, newest))
 }
 
 fn advance(connection: &Connection, version: i32, step: &str) -> Result<(), Error> {

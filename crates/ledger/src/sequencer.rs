@@ -154,10 +154,12 @@ impl Sequencer {
     /// What was found out while the jobs waited in the queue; the last checkpoint of a closed log may still be cosigned.
     fn refuse_if_read_only(&self, jobs: Vec<Job>) -> Vec<Job> {
         let Some(read_only) = self.shared.read_only.get() else { return jobs };
-        let may_be_cosigned = *read_only == ReadOnly::Closed;
-        let (work, refused) = jobs
-            .into_iter()
-            .partition(|job| may_be_cosigned && matches!(job.work, Work::Cosignatures { .. }));
+        let suits = |work: &Work| match work {
+            Work::Submission(submission) => submission.suits_a_closed_log(),
+            Work::Cosignatures { .. } => true,
+        };
+        let closed = *read_only == ReadOnly::Closed;
+        let (work, refused) = jobs.into_iter().partition(|job| closed && suits(&job.work));
         answer_all(refused, &read_only.clone().into());
         work
     }
@@ -302,6 +304,10 @@ impl Sequencer {
             return Ok(());
         }
         self.shared.show(head);
+        if self.tip.closed {
+            // A rollback that was found out before stays the reason.
+            let _known_before = self.shared.read_only.set(ReadOnly::Closed);
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use taglog::{SupersedeRule, TagKey};
-use tlog::{SignedCheckpoint, VerifierKey};
+use tlog::VerifierKey;
 use tokio::sync::watch;
 
 use crate::batch::check_clock;
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::disk::FreeSpace;
 use crate::error::{Error, ReadOnly};
 use crate::health::Health;
+use crate::keys::Keys;
 use crate::lock::DirectoryLock;
 use crate::lookup::{self, RecordCache};
 use crate::manifests::Manifests;
@@ -31,7 +32,7 @@ use crate::view::View;
 pub(crate) struct Shared {
     pub(crate) data_dir: PathBuf,
     pub(crate) guard_path: PathBuf,
-    pub(crate) verifier: VerifierKey,
+    pub(crate) keys: Keys,
     pub(crate) supersede: SupersedeRule,
     /// Set once, at the start or when a rollback is found out later.
     pub(crate) read_only: OnceLock<ReadOnly>,
@@ -120,13 +121,8 @@ impl Shared {
     pub(crate) fn health(&self) -> Health {
         let published = self.published.load();
         let newest = self.newest.load();
-        let verifies = |published: &Published| {
-            published.note.parse::<SignedCheckpoint>().is_ok_and(|signed| {
-                signed.verify(&self.verifier).is_ok_and(|checkpoint| {
-                    (checkpoint.size, checkpoint.root) == (published.size, published.root)
-                })
-            })
-        };
+        let verifies =
+            |published: &Published| self.keys.signed(&published.note, published.size, published.root);
         let free = self.free_space.of(&self.data_dir).unwrap_or(u64::MAX);
         Health {
             size: published.as_ref().map_or(0, |published| published.size),

@@ -11,10 +11,11 @@ use tlog::{Checkpoint, Hash, KeyAlgorithm, SigningKey, VerifierKey};
 use crate::disk::sync_directory_of;
 use crate::error::{CreateError, Error, KeyError};
 
-/// Signs the checkpoints of one log.
+/// Signs the checkpoints of one log; with two keys while the log changes from one to the other.
 #[derive(Debug)]
 pub(crate) struct Signer {
     key: SigningKey,
+    next: Option<SigningKey>,
 }
 
 impl Signer {
@@ -24,7 +25,7 @@ impl Signer {
         getrandom::fill(&mut seed).map_err(CreateError::Randomness)?;
         let key = SigningKey::from_seed(origin, KeyAlgorithm::Ed25519, &seed);
         let key = key.map_err(|_| CreateError::Origin { origin: origin.to_owned() })?;
-        Ok(Self { key })
+        Ok(Self { key, next: None })
     }
 
     /// Reads the key file; `None` when there is none.
@@ -42,7 +43,7 @@ impl Signer {
         }
         let key = SigningKey::from_private_form(text.trim_end_matches('\n'));
         let key = key.map_err(|_| KeyError::Malformed { path: path.to_owned() })?;
-        Ok(Some(Self { key }))
+        Ok(Some(Self { key, next: None }))
     }
 
     /// Writes the key to a new file with mode 0600; durable on return.
@@ -53,14 +54,29 @@ impl Signer {
         sync_directory_of(path)
     }
 
-    /// The public half.
+    /// Both keys, each signing for itself.
+    pub(crate) fn and(self, next: Self) -> Self {
+        let next = Some(next.key).filter(|next| next.verifier() != self.key.verifier());
+        Self { next, ..self }
+    }
+
+    /// The public half of the first key.
     pub(crate) fn verifier(&self) -> VerifierKey {
         self.key.verifier()
+    }
+
+    /// The public halves, the one that the log goes by first.
+    pub(crate) fn verifiers(&self) -> Vec<VerifierKey> {
+        std::iter::once(&self.key).chain(&self.next).map(SigningKey::verifier).collect()
     }
 
     /// The signed checkpoint: the same bytes for the same tree, however often it is asked for.
     pub(crate) fn note(&self, size: u64, root: Hash) -> Result<String, Error> {
         let checkpoint = Checkpoint { origin: self.key.name().to_owned(), size, root };
-        Ok(checkpoint.sign(&self.key).map_err(Error::Sign)?.to_string())
+        let mut note = checkpoint.sign(&self.key).map_err(Error::Sign)?.into_note();
+        if let Some(next) = &self.next {
+            note.sign(next).map_err(Error::Sign)?;
+        }
+        Ok(note.to_string())
     }
 }

@@ -4,7 +4,7 @@
 use oci::{ManifestType, Name, Sha256Digest};
 use rusqlite::{Connection, OptionalExtension, params};
 use taglog::TagKey;
-use tlog::{Hash, SignedCheckpoint, VerifierKey};
+use tlog::Hash;
 
 use crate::error::{Doing, Error};
 
@@ -24,17 +24,6 @@ pub(crate) struct CheckpointRow {
     pub(crate) size: u64,
     pub(crate) root: Hash,
     pub(crate) note: String,
-}
-
-impl CheckpointRow {
-    /// Whether the note is of this size and root, and signed by the log.
-    pub(crate) fn is_signed_by(&self, log: &VerifierKey) -> bool {
-        self.note.parse::<SignedCheckpoint>().is_ok_and(|signed| {
-            signed
-                .verify(log)
-                .is_ok_and(|checkpoint| (checkpoint.size, checkpoint.root) == (self.size, self.root))
-        })
-    }
 }
 
 /// A row of `tags`.
@@ -70,6 +59,30 @@ pub(crate) fn insert_head(connection: &Connection, head: &HeadRow) -> rusqlite::
     let size = signed(head.size);
     let values = params![head.origin, head.vkey, size, head.root.as_bytes(), head.note];
     connection.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?, ?)", values).map(drop)
+}
+
+/// Keys that sign besides the head's own, or did so before.
+pub(crate) fn log_keys(connection: &Connection) -> Result<Vec<String>, Error> {
+    connection
+        .prepare_cached("SELECT vkey FROM log_keys ORDER BY vkey")
+        .and_then(|mut read| read.query_map((), |row| row.get(0))?.collect())
+        .doing("read the keys of the log")
+}
+
+/// Stores key and note of `head`, whose size and root stay, and the other keys; in a transaction of its own.
+pub(crate) fn change_keys(
+    connection: &Connection,
+    head: &HeadRow,
+    others: &[String],
+) -> rusqlite::Result<()> {
+    let change = rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+    let values = params![head.vkey, head.note, signed(head.size), head.root.as_bytes()];
+    change.execute("UPDATE head SET vkey = ?, note = ? WHERE id = 1 AND size = ? AND root = ?", values)?;
+    change.execute("DELETE FROM log_keys", ())?;
+    for key in others {
+        change.execute("INSERT INTO log_keys VALUES (?)", [key])?;
+    }
+    change.commit()
 }
 
 /// Moves the head from `old` to `size`; false when the head is not at `old`.
@@ -186,14 +199,27 @@ pub(crate) fn tag(connection: &Connection, key: &TagKey) -> Result<Option<TagRow
     .transpose()
 }
 
-/// Hands every row of `tags`, in the order of the keys, to `take`; an error while reading ends the rows and is returned.
+/// In which order rows of `tags` come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By key, as a map is built.
+    Key,
+    /// By the place of the current leaf.
+    Place,
+}
+
+/// Hands every row of `tags` to `take`; an error while reading ends the rows and is returned.
 pub(crate) fn with_tags<T>(
     connection: &Connection,
+    order: Order,
     take: impl FnOnce(&mut dyn Iterator<Item = (TagKey, TagRow)>) -> T,
 ) -> Result<T, Error> {
     let doing = "read all tags";
-    let mut read =
-        connection.prepare("SELECT key, idx, first_idx, had_tag FROM tags ORDER BY key").doing(doing)?;
+    let sql = match order {
+        Order::Key => "SELECT key, idx, first_idx, had_tag FROM tags ORDER BY key",
+        Order::Place => "SELECT key, idx, first_idx, had_tag FROM tags ORDER BY idx",
+    };
+    let mut read = connection.prepare(sql).doing(doing)?;
     let mut rows = read.query(()).doing(doing)?;
     let mut failed = None;
     let taken = take(&mut std::iter::from_fn(|| match rows.next() {

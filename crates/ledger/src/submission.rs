@@ -52,13 +52,26 @@ pub enum Submission {
         /// Why; published for ever.
         reason: Reason,
     },
-    /// A manifest that passed through by digest: kept if an index kept under this name names it.
+    /// The end of the log: a key that is to be retired, or is in the wrong hands. Nothing follows but its index.
+    Close {
+        /// Why; published for ever.
+        reason: Reason,
+    },
+    /// A manifest that passed through by digest: kept if an index kept under this name names it, or a record whose
+    /// manifest is not kept (any more). The one thing that a closed log still takes.
     KeepManifest {
         /// The name it was fetched under.
         name: Name,
         /// The manifest.
         manifest: ManifestBytes,
     },
+}
+
+impl Submission {
+    /// Whether it adds nothing to the log.
+    pub(crate) fn suits_a_closed_log(&self) -> bool {
+        matches!(self, Self::KeepManifest { .. })
+    }
 }
 
 /// What upstream served for a tag.
@@ -139,6 +152,11 @@ pub enum Appended {
     /// The move was recorded as evidence in this leaf.
     Evidence {
         /// Index of the `moved` leaf.
+        index: u64,
+    },
+    /// The log ended with this leaf.
+    Closed {
+        /// Index of the `close` leaf.
         index: u64,
     },
     /// The manifest is kept.

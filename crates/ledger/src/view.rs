@@ -11,6 +11,7 @@ use tlog::{Policy, VerifierKey};
 use crate::advance::advance;
 use crate::cosignatures::{self, Cosignature};
 use crate::error::Error;
+use crate::keys::Keys;
 use crate::published::{Published, Signed};
 use crate::randomness::Randomness;
 use crate::store::{self, CheckpointRow};
@@ -88,7 +89,7 @@ pub(crate) fn newest_satisfying(
     connection: &Connection,
     policy: &Policy,
     cosigners: &[VerifierKey],
-    log: &VerifierKey,
+    keys: &Keys,
     sizes: std::ops::RangeInclusive<u64>,
 ) -> Result<Option<Found>, Error> {
     let mut rows = store::checkpoints(connection)?;
@@ -96,11 +97,11 @@ pub(crate) fn newest_satisfying(
     rows.sort_unstable_by_key(|size| Reverse(*size));
     for size in rows {
         let Some(row) = store::checkpoint(connection, size)? else { continue };
-        if !row.is_signed_by(log) {
+        if !keys.have_signed_row(&row) {
             tracing::error!(size, "a stored checkpoint is not signed by the log and is left out");
             continue;
         }
-        let cosignatures = cosignatures::of_checkpoint(connection, log.name(), &row, cosigners)?;
+        let cosignatures = cosignatures::of_checkpoint(connection, keys.own().name(), &row, cosigners)?;
         if cosignatures::satisfy(policy, &cosignatures) {
             return Ok(Some((row, cosignatures)));
         }

@@ -2,7 +2,7 @@
 //! It must not know how a batch begins or ends.
 
 use oci::{Name, Sha256Digest, Tag};
-use taglog::{Leaf, Record, TagKey};
+use taglog::{Leaf, Reason, Record, TagKey};
 
 use super::{Draft, Failure};
 use crate::budgets::Charge;
@@ -105,7 +105,7 @@ impl Draft<'_> {
         tag: &Tag,
         old: &Sha256Digest,
         manifest: &ManifestBytes,
-        reason: &taglog::Reason,
+        reason: &Reason,
     ) -> Result<Appended, Failure> {
         self.operator()?;
         let key = TagKey::of(name, tag);
@@ -137,7 +137,7 @@ impl Draft<'_> {
         name: &Name,
         tag: &Tag,
         digest: &Sha256Digest,
-        reason: &taglog::Reason,
+        reason: &Reason,
     ) -> Result<Appended, Failure> {
         self.operator()?;
         let key = TagKey::of(name, tag);
@@ -155,6 +155,16 @@ impl Draft<'_> {
             reason: reason.clone(),
         };
         self.change(key, &leaf, true, None)
+    }
+
+    /// Takes no heed of a full disk: a log whose key is in the wrong hands has to end.
+    pub(super) fn close(&mut self, reason: &Reason) -> Result<Appended, Failure> {
+        let time = self.time(None)?;
+        let index = self.tip.frontier.size();
+        self.append(&Leaf::Close { time, reason: reason.clone() }.to_bytes())?;
+        self.tip.last_time = time;
+        self.tip.closed = true;
+        Ok(Appended::Closed { index })
     }
 
     pub(super) fn keep_passing(

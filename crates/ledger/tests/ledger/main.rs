@@ -9,10 +9,16 @@ mod cosigners;
 #[cfg(test)]
 mod cosigning;
 #[cfg(test)]
+mod exporting;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod place;
+#[cfg(test)]
+mod restoring;
+#[cfg(test)]
+mod rotating;
 #[cfg(test)]
 mod starting;

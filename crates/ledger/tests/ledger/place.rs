@@ -191,6 +191,10 @@ pub(crate) fn keep(tag: &TagName, manifest: &ManifestBytes) -> Submission {
     Submission::KeepManifest { name: tag.name.clone(), manifest: manifest.clone() }
 }
 
+pub(crate) fn close() -> Submission {
+    Submission::Close { reason: reason() }
+}
+
 pub(crate) fn reason() -> Reason {
     Reason::parse("rebuilt by the publisher, ticket 17").unwrap()
 }
