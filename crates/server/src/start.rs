@@ -204,6 +204,7 @@ pub fn ledger_options(config: &Config) -> Options {
         },
         guard_file: config.log.guard_file.clone(),
         key_file: config.log.key_file.clone(),
+        next_key_file: config.log.next_key_file.clone(),
         origin: named.then(|| config.log.origin.clone()),
         supersede: match config.log.supersede {
             Supersede::Never => SupersedeRule::Never,

@@ -68,6 +68,8 @@ pub(super) struct LogTable {
     pub(super) supersede: Option<Supersede>,
     /// The signing key; default `<data_dir>/log.key`.
     pub(super) key_file: Option<PathBuf>,
+    /// A second signing key during a planned change of keys; default none.
+    pub(super) next_key_file: Option<PathBuf>,
     /// The rollback guard, best on another volume; default `<data_dir>/guard`.
     pub(super) guard_file: Option<PathBuf>,
     /// A C2SP tlog-policy of the witnesses that are asked to cosign, with their URLs; default: none.

@@ -203,6 +203,7 @@ fn resolve(
             origin: file.log.origin.unwrap_or_else(|| format!("{authority}/log")),
             supersede: file.log.supersede.unwrap_or(Supersede::Operator),
             key_file: file.log.key_file,
+            next_key_file: file.log.next_key_file,
             guard_file: file.log.guard_file,
         },
         limits: limits(&file.limits),

@@ -86,6 +86,8 @@ pub struct LogConfig {
     pub supersede: Supersede,
     /// The signing key, where it is not `<data_dir>/log.key`.
     pub key_file: Option<PathBuf>,
+    /// A second signing key, during a planned change of keys.
+    pub next_key_file: Option<PathBuf>,
     /// The rollback guard, where it is not `<data_dir>/guard`.
     pub guard_file: Option<PathBuf>,
 }

@@ -37,6 +37,9 @@ impl Config {
             "log.key_file",
             self.log.key_file.clone().unwrap_or_else(|| in_data_dir("log.key")).display(),
         );
+        if let Some(path) = &self.log.next_key_file {
+            page.text("log.next_key_file", path.display());
+        }
         page.text(
             "log.guard_file",
             self.log.guard_file.clone().unwrap_or_else(|| in_data_dir("guard")).display(),
