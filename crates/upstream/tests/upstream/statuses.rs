@@ -115,13 +115,6 @@ async fn a_registry_that_is_down_is_unreachable_until_it_is_up() {
     assert_eq!(get(&client).await.unwrap().bytes, image.manifest);
 }
 
-#[tokio::test]
-async fn a_name_that_does_not_resolve_is_unreachable() {
-    // No resolver may know this name (RFC 6761).
-    let error = get(&client_with(at("http://registry.invalid:5000"))).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-}
-
 async fn retry_after(registry: &FakeRegistry, line: Option<&str>) -> Option<Duration> {
     registry.clear();
     registry.quirk(Quirk::TooManyRequests(line.map(str::to_owned)));
