@@ -46,9 +46,11 @@ pub(super) async fn execute(
                 new: record.digest().to_string(),
             })
         }
-        Appended::Existing(_) | Appended::Evidence { .. } | Appended::Kept | Appended::Closed { .. } | Appended::NotRecorded(_) => {
-            Err(AdminError::NotRecorded { tag: tag.to_string() })
-        }
+        Appended::Existing(_)
+        | Appended::Evidence { .. }
+        | Appended::Kept
+        | Appended::Closed { .. }
+        | Appended::NotRecorded(_) => Err(AdminError::NotRecorded { tag: tag.to_string() }),
     }
 }
 

@@ -55,7 +55,9 @@ pub(super) async fn append(
     let (record, made) = match appended {
         Appended::Recorded(record) => (record, true),
         Appended::Existing(record) => (record, false),
-        Appended::Evidence { .. } | Appended::Kept | Appended::Closed { .. } | Appended::NotRecorded(_) => return Err(Error::Internal),
+        Appended::Evidence { .. } | Appended::Kept | Appended::Closed { .. } | Appended::NotRecorded(_) => {
+            return Err(Error::Internal);
+        }
     };
     if record.digest() != fetched.digest {
         // Recorded meanwhile by another way, such as an operator's command.
