@@ -65,6 +65,7 @@ pub(crate) fn metrics(app: &App) -> Response<Body> {
     if let Some(witnesses) = &app.witnesses {
         app.metrics.witnesses(&witnesses.snapshot());
     }
+    app.metrics.remaining(app.upstream.allowances());
     match app.metrics.render(size, &app.ledger.statistics()) {
         Ok(page) => {
             let mut response = text(StatusCode::OK, page);

@@ -1,12 +1,15 @@
 //! The client: the registries, their tokens, and the time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderMap;
 use oci::RegistryHost;
 
 use crate::Error;
+use crate::allowance::Allowances;
 use crate::endpoint::Endpoint;
 use crate::endpoints::Endpoints;
 use crate::settings::{Clock, Settings, Timeouts};
@@ -24,6 +27,7 @@ struct Inner {
     timeouts: Timeouts,
     clock: Clock,
     tokens: Tokens,
+    allowances: Allowances,
 }
 
 impl Client {
@@ -39,6 +43,7 @@ impl Client {
             timeouts: settings.timeouts,
             clock: settings.clock,
             tokens: Tokens::default(),
+            allowances: Allowances::default(),
         })))
     }
 
@@ -50,6 +55,15 @@ impl Client {
     /// Whether credentials are configured for a registry.
     pub fn has_credentials(&self, host: &RegistryHost) -> bool {
         self.0.endpoints.configured(host).is_some_and(|endpoint| !endpoint.account.is_nobody())
+    }
+
+    /// How many more pulls each registry said last that it allows, by [`Client::label`]; only those that said so.
+    pub fn allowances(&self) -> BTreeMap<String, u64> {
+        self.0.allowances.snapshot()
+    }
+
+    pub(crate) fn note_allowance(&self, host: &RegistryHost, headers: &HeaderMap) {
+        self.0.allowances.note(self.label(host), headers);
     }
 
     pub(crate) fn endpoint(&self, host: &RegistryHost) -> Result<Arc<Endpoint>, Error> {

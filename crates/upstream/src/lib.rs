@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod allowance;
 mod authorization;
 mod blob;
 mod body;

@@ -76,6 +76,7 @@ impl Client {
                 self.tokens().forget(name, &header);
             }
         }
+        self.note_allowance(&endpoint.host, answer.response.headers());
         judge(endpoint, answer)
     }
 

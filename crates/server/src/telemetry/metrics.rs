@@ -115,6 +115,11 @@ struct LedgerLabel {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+struct RegistryLabel {
+    upstream: String,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
 struct WitnessLabels {
     witness: String,
     what: &'static str,
@@ -136,6 +141,7 @@ pub(crate) struct Metrics {
     log_size: Gauge,
     ledger: Family<LedgerLabel, Gauge>,
     witnesses: Family<WitnessLabels, Gauge>,
+    remaining: Family<RegistryLabel, Gauge>,
     append: Histogram,
     panics: Counter,
 }
@@ -158,6 +164,7 @@ impl Metrics {
             log_size: Gauge::default(),
             ledger: Family::default(),
             witnesses: Family::default(),
+            remaining: Family::default(),
             append: histogram(),
             panics: Counter::default(),
             registry: Registry::default(),
@@ -258,6 +265,14 @@ impl Metrics {
     /// A handler panicked.
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// Pulls that registries said last that they allow, by label.
+    pub(crate) fn remaining(&self, allowances: BTreeMap<String, u64>) {
+        for (upstream, remaining) in allowances {
+            let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
+            self.remaining.get_or_create(&RegistryLabel { upstream }).set(remaining);
+        }
     }
 
     /// What the witnesses did so far, by name.

@@ -1,6 +1,6 @@
 //! What never gets past the edge.
 
-use testkit::wire;
+use testkit::{Quirk, wire};
 
 use crate::place::{Place, error};
 
@@ -114,6 +114,7 @@ async fn probes_answer_in_a_word() {
         assert_eq!(service.head(path).await.status, 200);
     }
     place.push("team/app", "v1");
+    place.registry.quirk(Quirk::Header("RateLimit-Remaining".to_owned(), "99;w=21600".to_owned()));
     service.pull("team/app", "v1").await;
     let metrics = service.get("/metrics").await;
     assert_eq!(
@@ -125,6 +126,7 @@ async fn probes_answer_in_a_word() {
         "tlog_upstream_requests_total{upstream=\"corp.alt\",kind=\"manifest\",code=\"ok\"} 1",
         "tlog_tag_first_seen_total 1",
         "tlog_log_size 4",
+        "tlog_upstream_ratelimit_remaining{upstream=\"corp.alt\"} 99",
     ] {
         assert!(metrics.text().lines().any(|found| found == line), "{line}\n{}", metrics.text());
     }
