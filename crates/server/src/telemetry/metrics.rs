@@ -209,6 +209,11 @@ impl Metrics {
             metrics.ledger.clone(),
         );
         registry.register(
+            "tlog_upstream_ratelimit_remaining",
+            "Pulls that a registry said last that it allows",
+            metrics.remaining.clone(),
+        );
+        registry.register(
             "tlog_witness",
             "What each witness did: submissions, cosignatures, failures, its newest size and time",
             metrics.witnesses.clone(),
