@@ -25,21 +25,13 @@ use crate::ui::{Answer, Ui};
 
 /// Record a list of references before they are pulled
 ///
-/// Asks a running service for each of them, as a client that pulls would, but for the manifest's head alone. Prints one
-/// line for each as it is done:
+/// Asks a running service for each of them, as a client that pulls would, but for the head of the manifest alone. Prints
+/// a line for each as it is done, and exits with 0 if all are recorded or known.
 ///
-///   recorded REF DIGEST INDEX                   recorded now, by this leaf of the log
-///   known REF DIGEST INDEX                      had a record before
-///   moved REF recorded DIGEST upstream DIGEST   upstream has moved it since it was recorded
-///   passed REF                                  served without a record, as a `pass` rule has it
-///   failed REF REASON                           neither; for a line that is no reference REF is FILE:LINE
-///
-/// Exits with 0 if every reference has a record that upstream still agrees with, else with 1.
-///
-/// What is recorded or known is noted in a file beside the list, and is not asked for again: after an interruption the
-/// same command goes on where it was. All the rest is tried again.
+/// Those are noted in a file beside the list and not asked for again: after an interruption the same command goes on
+/// where it was. All others are tried again.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment, after_long_help = EXAMPLES)]
+#[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// One reference a line, as for `docker pull`; `#` begins a comment; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -53,17 +45,24 @@ pub(crate) struct Args {
     /// References at one time, never two of one repository
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Where to note what is done [default: FILE.done; nowhere for standard input]
+    /// Where to note what is done [default: FILE.done; nowhere for a pipe]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     #[command(flatten)]
     configuration: Configuration,
 }
 
-const EXAMPLES: &str = "\
+const AFTER_HELP: &str = "\
+Results:
+  recorded REF DIGEST INDEX                  just now, by this leaf of the log
+  known REF DIGEST INDEX                     had a record before
+  moved REF recorded DIGEST upstream DIGEST  upstream moved it since it was recorded
+  passed REF                                 served and not recorded, as a rule of the service has it
+  failed REF REASON                          FILE:LINE in place of what is no reference
+
 Examples:
   tlogistry import references.txt
-  kubectl get pods -A -o jsonpath='{.items[*].spec.containers[*].image}' | tr ' ' '\\n' | tlogistry import -";
+  tlogistry import references.txt --server https://tlog.example --rate 1";
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let Args { file, server, rate, jobs, state, configuration } = args;
@@ -73,7 +72,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     };
     let list = List::new(file);
     let total = list.count()?;
-    let mut state = match state.or_else(|| list.path().map(beside)) {
+    let mut state = match state.or_else(|| total.and(list.path()).map(beside)) {
         Some(path) => State::open(&path, &server)?,
         None => State::none(),
     };
@@ -88,17 +87,14 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     if !counts.is_empty() {
         ui.note(&counts);
     }
-    match ended? {
-        Ended::Done => noted?,
-        Ended::Interrupted => {
-            noted?;
-            let hint = if state.is_none() {
-                "with `--state FILE` a second run would do only what is missing"
-            } else {
-                "the same command goes on where it was"
-            };
-            return Err(CommandError::new(anyhow::anyhow!("interrupted")).hinted(hint));
-        }
+    let ended = ended?;
+    noted?;
+    if let Ended::Early(error) = ended {
+        return Err(error.hinted(if state.is_none() {
+            "with `--state FILE` a second run would do only what is missing"
+        } else {
+            "the same command goes on where it was"
+        }));
     }
     Ok(if counts.all_recorded() { Answer::Yes } else { Answer::No })
 }

@@ -132,9 +132,28 @@ impl Drop for Running {
 #[test]
 fn every_reference_gets_a_line_with_digest_and_index() {
     let stage = Stage::with(&["corp.alt/team/app:v1", "corp.alt/team/app:v2"]);
-    insta::assert_snapshot!(stage.import(&["list"]), @"");
-    insta::assert_snapshot!(stage.import(&["list", "--state", "other.done"]), @"");
-    insta::assert_snapshot!(stage.import(&["list", "--state", "third.done", "--output", "json", "-q"]), @"");
+    insta::assert_snapshot!(stage.import(&["list"]), @"
+    exit 0
+    -- stdout
+    recorded corp.alt/team/app:v1 sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780 2
+    recorded corp.alt/team/app:v2 sha256:78a1d49563ab6f98254e6503723e17c8f82b150883d9675e4ef146bb1c9d8352 4
+    -- stderr
+    recorded: 2, known: 0, moved: 0, passed: 0, failed: 0
+    ");
+    insta::assert_snapshot!(stage.import(&["list", "--state", "other.done"]), @"
+    exit 0
+    -- stdout
+    known corp.alt/team/app:v1 sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780 2
+    known corp.alt/team/app:v2 sha256:78a1d49563ab6f98254e6503723e17c8f82b150883d9675e4ef146bb1c9d8352 4
+    -- stderr
+    recorded: 0, known: 2, moved: 0, passed: 0, failed: 0
+    ");
+    insta::assert_snapshot!(stage.import(&["list", "--state", "third.done", "--output", "json", "-q"]), @r#"
+    exit 0
+    -- stdout
+    {"schema":1,"line":1,"reference":"corp.alt/team/app:v1","result":"known","digest":"sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780","index":2}
+    {"schema":1,"line":2,"reference":"corp.alt/team/app:v2","result":"known","digest":"sha256:78a1d49563ab6f98254e6503723e17c8f82b150883d9675e4ef146bb1c9d8352","index":4}
+    "#);
     assert_eq!(stage.registry.count("GET", Kind::Manifest), 2, "what is known is asked for with HEAD");
 }
 
@@ -145,11 +164,38 @@ fn what_is_not_recorded_says_why_and_is_tried_again() {
     stage.registry.push_image("team/app", "v1", &Image::oci("moved"));
     let list = fs::read_to_string(stage.environment.path("list")).unwrap();
     stage.environment.write("list", &(list + "corp.alt/team/app:none\n"));
-    insta::assert_snapshot!(stage.import(&["list", "--state", "new.done", "--jobs", "1"]), @"");
-    insta::assert_snapshot!(stage.import(&["list", "--state", "new.done", "--jobs", "1", "--output", "json"]), @"");
+    insta::assert_snapshot!(stage.import(&["list", "--state", "new.done", "--jobs", "1"]), @"
+    exit 1
+    -- stdout
+    moved corp.alt/team/app:v1 recorded sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780 upstream sha256:8e5653d0a8dce8c413220ae18dc78659db9bbcf08b54ae01da53d0b8c477c5ce
+    failed corp.alt/secret/app:v1 `corp.alt/secret/app:v1` is denied by rule 1 (`corp.alt/secret/*:*`)
+    passed corp.alt/scratch/app:v1
+    failed corp.alt/team/app:none `corp.alt/team/app:none`: upstream has no such thing (404)
+    -- stderr
+    recorded: 0, known: 0, moved: 1, passed: 1, failed: 2
+    ");
+    insta::assert_snapshot!(stage.import(&["list", "--state", "new.done", "--jobs", "1", "--output", "json"]), @r#"
+    exit 1
+    -- stdout
+    {"schema":1,"line":1,"reference":"corp.alt/team/app:v1","result":"moved","recorded":"sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780","upstream":"sha256:8e5653d0a8dce8c413220ae18dc78659db9bbcf08b54ae01da53d0b8c477c5ce"}
+    {"schema":1,"line":2,"reference":"corp.alt/secret/app:v1","result":"failed","reason":"`corp.alt/secret/app:v1` is denied by rule 1 (`corp.alt/secret/*:*`)"}
+    {"schema":1,"line":3,"reference":"corp.alt/scratch/app:v1","result":"passed"}
+    {"schema":1,"line":4,"reference":"corp.alt/team/app:none","result":"failed","reason":"`corp.alt/team/app:none`: upstream has no such thing (404)"}
+    -- stderr
+    recorded: 0, known: 0, moved: 1, passed: 1, failed: 2
+    "#);
     stage.registry.push_image("team/app", "v1", &Image::oci("corp.alt/team/app:v1"));
     stage.registry.push_image("team/app", "none", &Image::oci("none"));
-    insta::assert_snapshot!(stage.import(&["list", "--state", "new.done", "--jobs", "1"]), @"");
+    insta::assert_snapshot!(stage.import(&["list", "--state", "new.done", "--jobs", "1"]), @"
+    exit 1
+    -- stdout
+    known corp.alt/team/app:v1 sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780 2
+    failed corp.alt/secret/app:v1 `corp.alt/secret/app:v1` is denied by rule 1 (`corp.alt/secret/*:*`)
+    passed corp.alt/scratch/app:v1
+    recorded corp.alt/team/app:none sha256:e829466e41e39d1321928442255953e4b4ef452a191add653cc91143877ec1c1 6
+    -- stderr
+    recorded: 1, known: 1, moved: 0, passed: 1, failed: 1
+    ");
 }
 
 #[test]
@@ -159,8 +205,6 @@ fn lines_that_are_no_references_are_named_by_number_and_the_others_are_recorded(
     let lines = [
         "# what we run",
         "",
-        "  corp.alt/team/app:v1  # twice",
-        "corp.alt/team/app:v1\r",
         &format!("corp.alt/team/app@{digest}"),
         &format!("corp.alt/team/app:v1@{digest}"),
         "corp.alt/Team/app",
@@ -171,10 +215,30 @@ fn lines_that_are_no_references_are_named_by_number_and_the_others_are_recorded(
     ];
     let mut list = lines.join("\n").into_bytes();
     list.extend(b"\ncaf\xe9\n");
+    // Last, so that its answer comes after all of these.
+    list.extend(b"  corp.alt/team/app:v1  # twice\ncorp.alt/team/app:v1\r\n");
     fs::write(stage.environment.path("list"), list).unwrap();
-    insta::assert_snapshot!(stage.import(&["list"]), @"");
+    insta::assert_snapshot!(stage.import(&["list"]), @"
+    exit 1
+    -- stdout
+    failed list:3 `corp.alt/team/app@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` names a digest, which no tag has to stand for; name a tag instead, such as `corp.alt/team/app:latest`
+    failed list:4 `corp.alt/team/app:v1@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` names a digest, which no tag has to stand for; name the tag alone: `corp.alt/team/app:v1`
+    failed list:5 `Team/app` holds upper case letters; repositories are lower case; did you mean `corp.alt/team/app`?
+    failed list:6 `two words` is not a repository; use lower-case letters, digits and single `.`, `_`, `__`, `-` within components; write it as for `docker pull`; without a tag it means `:latest`
+    failed list:7 `https://corp.alt/team/app:v1` is a URL; leave out `https://`; did you mean `corp.alt/team/app:v1`?
+    failed list:8 `?[31m` is not a repository; use lower-case letters, digits and single `.`, `_`, `__`, `-` within components; write it as for `docker pull`; without a tag it means `:latest`
+    failed list:9 the line is longer than <n> bytes
+    failed list:10 the line is not UTF-8
+    recorded corp.alt/team/app:v1 sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780 2
+    -- stderr
+    recorded: 1, known: 0, moved: 0, passed: 0, failed: 8, skipped: 1
+    ");
     stage.environment.write("list", "\n\ntwo words");
-    insta::assert_snapshot!(stage.import(&["list", "--output", "json", "-q"]), @"");
+    insta::assert_snapshot!(stage.import(&["list", "--output", "json", "-q"]), @r#"
+    exit 1
+    -- stdout
+    {"schema":1,"line":3,"result":"failed","reason":"`two words` is not a repository; use lower-case letters, digits and single `.`, `_`, `__`, `-` within components; write it as for `docker pull`; without a tag it means `:latest`"}
+    "#);
 }
 
 #[test]
@@ -199,7 +263,10 @@ fn standard_input_is_a_list_too() {
     drop(stdin);
     stdout.read_to_string(&mut line).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    insta::assert_snapshot!(line, @"");
+    insta::assert_snapshot!(line, @"
+    recorded corp.alt/team/app:v1 sha256:7d2eb1f108f4239162d02c6c78852a7d97ffd589e227b100d71097e97fd96780 2
+    failed -:2 `no reference` is not a repository; use lower-case letters, digits and single `.`, `_`, `__`, `-` within components; write it as for `docker pull`; without a tag it means `:latest`
+    ");
     assert!(!stage.environment.path("-.done").exists());
 }
 
@@ -227,14 +294,14 @@ async fn after_a_kill_only_what_is_missing_is_asked_for() {
     let second = stage.import(&["list", "--jobs", "1"]).succeeded();
     let done: Vec<&str> = second.stdout.lines().map(|line| line.split(' ').nth(1).unwrap()).collect();
     assert_eq!(done, &references[2..], "{second}");
-    assert!(second.stderr.contains("done before: 2"), "{second}");
+    assert!(second.stderr.contains("skipped: 2"), "{second}");
     assert!(
         !stage.asked().iter().any(|tag| tag.starts_with('a') || tag.starts_with('b')),
         "{:?}",
         stage.asked()
     );
     let third = stage.import(&["list"]).succeeded();
-    assert_eq!((third.stdout.as_str(), third.stderr.contains("done before: 4")), ("", true), "{third}");
+    assert_eq!((third.stdout.as_str(), third.stderr.contains("skipped: 4")), ("", true), "{third}");
     assert_eq!(fs::read_to_string(&state).unwrap().lines().count(), 5);
 }
 
@@ -256,7 +323,14 @@ async fn an_interruption_leaves_the_state_of_what_is_done() {
         assert!(state.lines().nth(1).unwrap().contains(" corp.alt/a/app:v1 sha256:"), "{state}");
         assert_eq!(state.lines().count(), 2);
     }
-    insta::assert_snapshot!(stage.spawn_interrupted(&gate).await, @"");
+    insta::assert_snapshot!(stage.spawn_interrupted(&gate).await, @"
+    exit 2
+    -- stderr
+    recorded: 0, known: 1, moved: 0, passed: 0, failed: 0
+    error: interrupted
+
+    hint: the same command goes on where it was
+    ");
 }
 
 impl Stage {
@@ -341,7 +415,7 @@ fn a_service_that_asks_to_wait_is_asked_again_and_not_for_ever() {
     let refused = environment.run(&["import", "list", "--state", "a.done"]);
     assert_eq!(
         (refused.status, refused.stdout.as_str()),
-        (1, "failed corp.alt/team/app:v1 you have reached your pull rate limit (429)\n")
+        (1, "failed corp.alt/team/app:v1 you have reached your pull rate limit\n")
     );
     assert_eq!((fake.count("HEAD", Kind::Manifest), fake.count("GET", Kind::Manifest)), (4, 1));
 
@@ -362,10 +436,22 @@ fn a_redirect_is_not_followed_and_a_page_is_no_reason() {
         When::kind(Kind::Manifest).first(1),
         Quirk::Redirect(307, format!("{}{{path}}", elsewhere.url())),
     );
-    insta::assert_snapshot!(environment.run(&["import", "list"]), @"");
+    insta::assert_snapshot!(environment.run(&["import", "list"]), @"
+    exit 1
+    -- stdout
+    failed corp.alt/team/app:v1 answered with a redirect (307), which is not followed
+    -- stderr
+    recorded: 0, known: 0, moved: 0, passed: 0, failed: 1
+    ");
     assert_eq!(elsewhere.total(), 0);
     fake.quirk_when(When::kind(Kind::Manifest), Quirk::Answer(testkit::Answer::html(502)));
-    insta::assert_snapshot!(environment.run(&["import", "list"]), @"");
+    insta::assert_snapshot!(environment.run(&["import", "list"]), @"
+    exit 1
+    -- stdout
+    failed corp.alt/team/app:v1 refused with 502, without a reason
+    -- stderr
+    recorded: 0, known: 0, moved: 0, passed: 0, failed: 1
+    ");
 }
 
 #[test]
@@ -373,13 +459,26 @@ fn without_a_service_nothing_is_begun() {
     let mut environment = TestEnvironment::new();
     environment.write("list", "alpine:3.20\n");
     let nobody = format!("http://{}", free_address());
-    insta::assert_snapshot!(environment.run(&["import", "list", "--server", &nobody]), @"");
+    insta::assert_snapshot!(environment.run(&["import", "list", "--server", &nobody]), @"
+    exit 2
+    -- stderr
+    error: `http://127.0.0.1:<port>/` cannot be reached
+      caused by 1: Connection refused (os error 111)
+
+    hint: is it running? another one is named with `--server URL`
+    ");
     environment.set("TLOGISTRY_PUBLIC_URL", &format!("{nobody}/below"));
     let configured = environment.run(&["import", "list"]);
     assert!(configured.stderr.contains(&format!("`{nobody}/` cannot be reached")), "{configured}");
     let fake = FakeRegistry::start_blocking();
     fake.quirk_when(When::kind(Kind::Ping), Quirk::Status(404));
-    insta::assert_snapshot!(environment.run(&["import", "list", "--server", &fake.url(), "--state", "new.done"]), @"");
+    insta::assert_snapshot!(environment.run(&["import", "list", "--server", &fake.url(), "--state", "new.done"]), @"
+    exit 2
+    -- stderr
+    error: `http://127.0.0.1:<port>/` is no registry: `/v2/` is answered with 404
+
+    hint: is it running? another one is named with `--server URL`
+    ");
 }
 
 #[test]
@@ -392,22 +491,54 @@ fn a_service_that_goes_away_ends_the_run() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(fake.arrived(1, "HEAD", Kind::Manifest));
     fake.stop();
-    insta::assert_snapshot!(running.end(), @"");
+    insta::assert_snapshot!(running.end(), @"
+    exit 2
+    -- stderr
+    error: `http://127.0.0.1:<port>/` cannot be reached
+      caused by 1: Connection refused (os error 111)
+
+    hint: the same command goes on where it was
+    ");
 }
 
 #[test]
 fn a_state_is_of_one_service_and_of_nothing_else() {
     let stage = Stage::with(&["corp.alt/team/app:v1"]);
     let import = |state: &str| stage.import(&["list", "--state", state]);
-    insta::assert_snapshot!(import("list"), @"");
+    insta::assert_snapshot!(import("list"), @"
+    exit 2
+    -- stderr
+    error: `list` is no state of an import: line 1 was not written by one
+
+    hint: name another file with `--state FILE`
+    ");
     stage.environment.write("other.done", "tlogistry import 1 https://tlog.example/\n");
-    insta::assert_snapshot!(import("other.done"), @"");
+    insta::assert_snapshot!(import("other.done"), @"
+    exit 2
+    -- stderr
+    error: `other.done` says what was done through `https://tlog.example/`, not through `http://127.0.0.1:<port>/`
+
+    hint: name another file with `--state FILE`
+    ");
     stage.environment.write(
         "edited.done",
         &format!("tlogistry import 1 {}/\nfailed corp.alt/team/app:v1 x\n", stage.service.url),
     );
-    insta::assert_snapshot!(import("edited.done"), @"");
-    insta::assert_snapshot!(import("none/at/all.done"), @"");
+    insta::assert_snapshot!(import("edited.done"), @"
+    exit 2
+    -- stderr
+    error: `edited.done` is no state of an import: line 2 was not written by one
+
+    hint: name another file with `--state FILE`
+    ");
+    insta::assert_snapshot!(import("none/at/all.done"), @"
+    exit 2
+    -- stderr
+    error: cannot note in `none/at/all.done` what is done
+      caused by 1: No such file or directory (os error 2)
+
+    hint: name a file where this user may write with `--state FILE`
+    ");
     assert_eq!(stage.registry.total(), 0);
 }
 
@@ -418,7 +549,13 @@ async fn a_state_serves_one_run_at_a_time() {
     stage.registry.quirk(Quirk::HoldHeaders(gate.clone()));
     let running = stage.spawn(&["list"]);
     gate.waiting(1).await;
-    insta::assert_snapshot!(stage.import(&["list"]), @"");
+    insta::assert_snapshot!(stage.import(&["list"]), @"
+    exit 2
+    -- stderr
+    error: another import has `list.done` open
+
+    hint: wait until it is done, or name another file with `--state FILE`
+    ");
     gate.release();
     assert_eq!(running.end().status, 0);
 }
@@ -437,14 +574,75 @@ fn results_that_nobody_reads_are_no_success() {
 #[test]
 fn arguments_that_are_none_say_what_to_write() {
     let environment = TestEnvironment::new();
-    insta::assert_snapshot!(environment.run(&["import"]), @"");
-    insta::assert_snapshot!(environment.run(&["import", "none"]), @"");
-    insta::assert_snapshot!(environment.run(&["import", "list", "--rate", "0"]), @"");
-    insta::assert_snapshot!(environment.run(&["import", "list", "--jobs", "0"]), @"");
-    insta::assert_snapshot!(environment.run(&["import", "list", "--server", "tlog.example"]), @"");
+    insta::assert_snapshot!(environment.run(&["import"]), @"
+    exit 2
+    -- stderr
+    error: the following required arguments were not provided:
+      <FILE>
+
+    hint: write it as `tlogistry import <FILE>`; `--help` says more
+    ");
+    insta::assert_snapshot!(environment.run(&["import", "none"]), @"
+    exit 2
+    -- stderr
+    error: cannot read `none`
+      caused by 1: No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(environment.run(&["import", "list", "--rate", "0"]), @"
+    exit 2
+    -- stderr
+    error: `--rate <N>`: `0` is not a number of references a second
+
+    hint: write a number from 0.001 to 10000, such as `5`, or `0.1` for one in ten seconds
+    ");
+    insta::assert_snapshot!(environment.run(&["import", "list", "--jobs", "0"]), @"
+    exit 2
+    -- stderr
+    error: invalid value '0' for '--jobs <N>': 0 is not in 1..=256
+
+    hint: `--help` explains every argument
+    ");
+    insta::assert_snapshot!(environment.run(&["import", "list", "--server", "tlog.example"]), @"
+    exit 2
+    -- stderr
+    error: `--server <URL>`: `tlog.example` is not the URL of a service
+
+    hint: write the URL of the service alone, such as `https://tlog.example` or `http://localhost:8080`
+    ");
 }
 
 #[test]
 fn the_short_help_fits_a_screen() {
-    insta::assert_snapshot!(TestEnvironment::new().run(&["import", "-h"]), @"");
+    insta::assert_snapshot!(TestEnvironment::new().run(&["import", "-h"]), @r#"
+    exit 0
+    -- stdout
+    Record a list of references before they are pulled
+
+    Usage: tlogistry import [OPTIONS] <FILE>
+
+    Arguments:
+      <FILE>  One reference a line, as for `docker pull`; `#` begins a comment; `-` is standard input
+
+    Options:
+          --server <URL>    The service [default: `public_url` of the configuration] [env:
+                            TLOGISTRY_SERVER]
+          --rate <N>        References a second for each upstream registry; also less than one, such as
+                            `0.1` [default: 5]
+          --jobs <N>        References at one time, never two of one repository [default: 8]
+          --state <FILE>    Where to note what is done [default: FILE.done; nowhere for a pipe]
+          --config <FILE>   Configuration file [env: TLOGISTRY_CONFIG] [default:
+                            /etc/tlogistry/config.toml, if it is there]
+          --data-dir <DIR>  Directory of log, key and records [env: TLOGISTRY_DATA_DIR] [default: the
+                            user's state directory]
+      -h, --help            Print help (see more with '--help')
+
+    Global options:
+          --output <FORM>  Form of standard output; `json` is one object a line, with `"schema": 1`
+                           [default: text] [possible values: text, json]
+      -q, --quiet...       Say less on standard error; twice: errors alone
+      -v, --verbose...     Say more on standard error
+          --color <WHEN>   When to use colour; `auto` is on a terminal, and not with `NO_COLOR`
+                           [default: auto] [possible values: auto, always, never]
+          --no-progress    Show no progress [env: TLOGISTRY_NO_PROGRESS]
+    "#);
 }

@@ -57,8 +57,8 @@ pub(super) struct Counts {
     moved: u64,
     passed: u64,
     failed: u64,
-    /// By an earlier run, or by an earlier line.
-    pub(super) done_before: u64,
+    /// Done by an earlier run, or listed twice.
+    pub(super) skipped: u64,
 }
 
 impl Outcome {
@@ -81,7 +81,7 @@ impl Counts {
 
     /// Lines that are done with.
     pub(super) fn sum(&self) -> u64 {
-        self.recorded + self.known + self.moved + self.passed + self.failed + self.done_before
+        self.recorded + self.known + self.moved + self.passed + self.failed + self.skipped
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -96,13 +96,13 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { recorded, known, moved, passed, failed, done_before } = self;
+        let Self { recorded, known, moved, passed, failed, skipped } = self;
         write!(
             f,
             "recorded: {recorded}, known: {known}, moved: {moved}, passed: {passed}, failed: {failed}"
         )?;
-        if *done_before > 0 {
-            write!(f, ", done before: {done_before}")?;
+        if *skipped > 0 {
+            write!(f, ", skipped: {skipped}")?;
         }
         Ok(())
     }

@@ -27,11 +27,11 @@ pub(super) struct Work {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Ended {
     Done,
-    /// By SIGINT or SIGTERM.
-    Interrupted,
+    /// By a signal, or because nobody answers any more; another run may do the rest.
+    Early(CommandError),
 }
 
 /// Where results go.
@@ -49,7 +49,7 @@ struct Results<'a> {
 /// Has every reference of the list recorded that is not in `state`.
 ///
 /// # Errors
-/// The list cannot be read, a result not be written, or nobody answers.
+/// No service answers, the list cannot be read, or a result cannot be written.
 pub(super) async fn all(
     ui: &Ui,
     work: Work,
@@ -60,8 +60,10 @@ pub(super) async fn all(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
     tokio::select! {
-        done = each(ui, work, state, counts) => done.map(|()| Ended::Done),
-        () = either(&mut interrupt, &mut terminate) => Ok(Ended::Interrupted),
+        ended = each(ui, work, state, counts) => ended,
+        () = either(&mut interrupt, &mut terminate) => {
+            Ok(Ended::Early(CommandError::new(anyhow::anyhow!("interrupted"))))
+        }
     }
 }
 
@@ -72,10 +74,10 @@ async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
     }
 }
 
-async fn each(ui: &Ui, work: Work, state: &mut State, counts: &mut Counts) -> Result<(), CommandError> {
+async fn each(ui: &Ui, work: Work, state: &mut State, counts: &mut Counts) -> Result<Ended, CommandError> {
     let Work { list, total, service, rate, jobs } = work;
     service.ping().await?;
-    let name = list.name();
+    let name = plain(list.name());
     let mut results = Results { ui, progress: ui.progress(), list: name, state, counts, total, read: 0 };
     let mut lines = list.lines()?;
     let mut queue = Queue::new(rate);
@@ -100,7 +102,7 @@ async fn each(ui: &Ui, work: Work, state: &mut State, counts: &mut Counts) -> Re
             }
         }
         if is_read && queue.is_empty() && under_way.is_empty() {
-            return Ok(());
+            return Ok(Ended::Done);
         }
         tokio::select! {
             line = lines.recv(), if !is_read && queue.has_room() => match line {
@@ -119,7 +121,7 @@ async fn each(ui: &Ui, work: Work, state: &mut State, counts: &mut Counts) -> Re
                         results.put(task.line, Some(&task.tag.to_string()), &outcome)?;
                     }
                     Asked::Again(wait) => queue.again(task, Instant::now(), wait),
-                    Asked::Unreachable(error) => return Err(error),
+                    Asked::Unreachable(error) => return Ok(Ended::Early(error)),
                 }
             }
             () = sleep_until(wake), if wake.is_some() => {}
@@ -143,7 +145,7 @@ impl Results<'_> {
                 Ok(Some(Task { line: line.number, tag, tries: 0 }))
             }
             Ok(_) => {
-                self.counts.done_before += 1;
+                self.counts.skipped += 1;
                 self.show();
                 Ok(None)
             }

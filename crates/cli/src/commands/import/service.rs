@@ -103,7 +103,7 @@ impl Service {
             if !is_last {
                 Asked::Again(backoff)
             } else if error.is_connect() {
-                Asked::Unreachable(self.unreachable(&error).hinted("the same command goes on where it was"))
+                Asked::Unreachable(self.unreachable(&error))
             } else {
                 failed(format!("no answer: {}", deepest(&error)))
             }
@@ -215,10 +215,7 @@ async fn reason(mut response: Response) -> String {
         }
         body.extend_from_slice(&chunk);
     }
-    match message(&body) {
-        Some(message) => format!("{message} ({status})"),
-        None => format!("refused with {status}, without a reason"),
-    }
+    message(&body).unwrap_or_else(|| format!("refused with {status}, without a reason"))
 }
 
 /// The message of an OCI error envelope, without what a terminal would act upon.
