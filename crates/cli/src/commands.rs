@@ -5,6 +5,7 @@ mod backup;
 mod completions;
 mod config;
 mod fsck;
+mod import;
 mod init;
 mod man;
 mod policy;
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Thaw(thaw::Args),
     Fsck(fsck::Args),
     Backup(backup::Args),
+    Import(import::Args),
     #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]
@@ -41,6 +43,7 @@ pub(crate) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
         Command::Thaw(args) => thaw::run(ui, args),
         Command::Fsck(args) => fsck::run(ui, args),
         Command::Backup(args) => backup::run(ui, args),
+        Command::Import(args) => import::run(ui, args),
         Command::Config(command) => config::run(ui, command),
         Command::Policy(command) => policy::run(ui, command),
         Command::Completions(args) => completions::run(ui, args),

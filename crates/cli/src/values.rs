@@ -14,7 +14,7 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
-    fn new(problem: &impl ToString, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(problem: &impl ToString, hint: impl Into<String>) -> Self {
         Self { problem: problem.to_string(), hint: hint.into() }
     }
 }

@@ -10,6 +10,8 @@ mod errors;
 #[cfg(test)]
 mod help;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod output;
