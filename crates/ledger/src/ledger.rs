@@ -224,6 +224,24 @@ impl Ledger {
         self.submit(Work::Submission(submission)).await
     }
 
+    /// Appends `leaf` as it is and returns its index once it is published; a log with such leaves obeys no rules and cannot
+    /// be opened again.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`]; nothing longer than a bundle can hold is taken.
+    #[cfg(feature = "rawlog")]
+    pub async fn append_raw(&self, leaf: bytes::Bytes) -> Result<u64, AppendError> {
+        if leaf.len() > tlog::MAX_ENTRY {
+            let (what, found) = ("a leaf", leaf.len());
+            let error = tlog::Error::Length { what, found, expected: tlog::MAX_ENTRY };
+            return Err(AppendError::Store(Arc::new(error.into())));
+        }
+        match self.submit(Work::Raw(leaf)).await? {
+            Appended::Evidence { index } => Ok(index),
+            _ => Err(AppendError::Stopped),
+        }
+    }
+
     /// Hands `work` to the sequencer and waits for its answer.
     pub(crate) async fn submit(&self, work: Work) -> Result<Appended, AppendError> {
         let shared = &self.inner.shared;

@@ -157,6 +157,8 @@ impl Sequencer {
         let suits = |work: &Work| match work {
             Work::Submission(submission) => submission.suits_a_closed_log(),
             Work::Cosignatures { .. } => true,
+            #[cfg(feature = "rawlog")]
+            Work::Raw(_) => false,
         };
         let closed = *read_only == ReadOnly::Closed;
         let (work, refused) = jobs.into_iter().partition(|job| closed && suits(&job.work));
