@@ -28,6 +28,6 @@ pub use self::memory::Memory;
 pub use self::monitor::Monitor;
 pub use self::source::{Http, Source};
 pub use self::state::LogState;
-pub use self::tree::{Bundle, Tree};
+pub use self::tree::{Bundle, Bundles, Tree};
 pub use self::trust::{AUDITORS, Cosigned, Cosigner, Trust};
 pub use self::verify::verify;

@@ -6,9 +6,11 @@
 
 mod authenticated;
 
+use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _, stream};
 use tlog::{
     Checkpoint, EntriesId, Hash, Node, SignedCheckpoint, TILE_WIDTH, TileId, decode_entries,
@@ -63,6 +65,32 @@ impl Bundle {
         // Decoding was checked when the bundle was authenticated.
         let leaves = decode_entries(&self.bytes, self.width).unwrap_or_default();
         (self.first..).zip(leaves)
+    }
+}
+
+/// All bundles of a tree, in order.
+pub struct Bundles<'a> {
+    tree: &'a mut Tree,
+    fetched: BoxStream<'static, Result<Fetched, Error>>,
+}
+
+impl Bundles<'_> {
+    /// The next one; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::bundle`].
+    pub async fn next(&mut self) -> Result<Option<Bundle>, Error> {
+        match self.fetched.next().await {
+            Some(fetched) => self.tree.authenticate(fetched?).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl fmt::Debug for Bundles<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bundles").field(&self.tree).finish()
     }
 }
 
@@ -129,6 +157,12 @@ impl Tree {
         let bundle = self.authenticate(fetched).await?;
         self.last = Some(bundle.clone());
         Ok(bundle)
+    }
+
+    /// All bundles from the first on, so many of them fetched ahead of the one that is asked for.
+    pub fn all(&mut self, ahead: usize) -> Bundles<'_> {
+        let fetched = self.fetcher().ahead(0..self.bundles(), ahead).boxed();
+        Bundles { tree: self, fetched }
     }
 
     /// What fetches ahead, apart from the tree.

@@ -30,6 +30,11 @@ async fn a_log_is_the_same_over_http_and_in_a_directory() {
         let mut tree = open(&source).await.unwrap();
         assert_eq!(read_all(&mut tree).await.unwrap(), log.leaves, "{place}");
         assert_eq!(tree.leaf(300).await.unwrap(), log.leaves[300]);
+        let (mut bundles, mut leaves) = (tree.all(2), Vec::new());
+        while let Some(bundle) = bundles.next().await.unwrap() {
+            leaves.extend(bundle.leaves().map(|(_, leaf)| leaf.to_vec()));
+        }
+        assert_eq!(leaves, log.leaves, "{place}");
         assert!(tree.leaf(log.size()).await.is_err() && tree.bundle(tree.bundles()).await.is_err());
     }
 }

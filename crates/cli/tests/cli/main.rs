@@ -4,9 +4,13 @@
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod environment;
 #[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod export;
 #[cfg(test)]
 mod help;
 #[cfg(test)]
@@ -17,6 +21,8 @@ mod log;
 mod output;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod restore;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
