@@ -3,6 +3,7 @@
 
 mod audit;
 mod backup;
+mod close;
 mod completions;
 mod config;
 mod export;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Backup(backup::Args),
     Export(export::Args),
     Restore(restore::Args),
+    Close(close::Args),
     Import(import::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -66,6 +68,7 @@ pub(crate) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
         Command::Backup(args) => backup::run(ui, args),
         Command::Export(args) => export::run(ui, args),
         Command::Restore(args) => restore::run(ui, args),
+        Command::Close(args) => close::run(ui, args),
         Command::Import(args) => import::run(ui, args),
         Command::Config(command) => config::run(ui, command),
         Command::Policy(command) => policy::run(ui, command),

@@ -113,6 +113,10 @@ impl From<ConfigError> for CommandError {
 
 impl From<CreateError> for CommandError {
     fn from(error: CreateError) -> Self {
+        let error = match error {
+            CreateError::Open(error) => return error.into(),
+            other => other,
+        };
         let hint = match &error {
             CreateError::Exists { .. } => Some("if it is the log that you want, `tlogistry serve` opens it"),
             CreateError::File { .. } => {

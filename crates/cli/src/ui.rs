@@ -5,7 +5,7 @@ mod progress;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Read as _, Write};
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
@@ -19,6 +19,9 @@ use crate::error::{CommandError, Kind};
 const SUCCESS: u8 = 0;
 const NO: u8 = 1;
 const COULD_NOT_RUN: u8 = 2;
+
+/// Bytes of an answer that are read.
+const MAX_ANSWER: u64 = 4096;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -143,6 +146,24 @@ impl Ui {
     /// Whether a person reads standard error.
     pub(crate) fn is_on_terminal(&self) -> bool {
         io::stderr().is_terminal()
+    }
+
+    /// What a person answers, without the end of the line; `None` where nobody is at the terminal.
+    ///
+    /// # Errors
+    /// The terminal cannot be read.
+    pub(crate) fn ask(&self, question: &str) -> Result<Option<String>, CommandError> {
+        if !io::stdin().is_terminal() || !self.is_on_terminal() {
+            return Ok(None);
+        }
+        self.stderr(question);
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .take(MAX_ANSWER)
+            .read_line(&mut answer)
+            .map_err(|error| CommandError::new(error).because_of("the terminal cannot be read"))?;
+        Ok(Some(answer.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
     /// Progress of something that a person waits for.

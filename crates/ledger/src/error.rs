@@ -121,7 +121,7 @@ pub enum ReadOnly {
     },
     /// The log ended with a `close` leaf.
     #[error(
-        "the log is closed: recorded tags are served, nothing new is recorded; `tlogistry init --successor-of DIR`, in a new data directory, makes the log that continues it"
+        "the log is closed: recorded tags are served, nothing new is recorded; `tlogistry init --successor-of DIR` makes the log that continues the one in DIR"
     )]
     Closed,
 }

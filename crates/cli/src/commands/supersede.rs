@@ -68,7 +68,7 @@ pub(super) fn record(
 }
 
 /// RFC 3339, or the bare number where no calendar reaches.
-fn moment(time: u64) -> String {
+pub(super) fn moment(time: u64) -> String {
     let moment = i64::try_from(time).ok().and_then(|time| jiff::Timestamp::from_second(time).ok());
     moment.map_or_else(|| time.to_string(), |moment| moment.to_string())
 }

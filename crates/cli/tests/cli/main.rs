@@ -24,6 +24,8 @@ mod policy;
 #[cfg(test)]
 mod restore;
 #[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod service;

@@ -1,0 +1,91 @@
+//! `close`: the end of a log.
+
+use ledger::{Appended, Ledger, Submission};
+use serde::Serialize;
+
+use super::supersede::moment;
+use super::{require_log, stranger};
+use crate::args::Configuration;
+use crate::error::CommandError;
+use crate::ui::{Answer, Ui};
+use crate::values;
+
+/// End the log for ever, in public
+///
+/// For a key that is to be retired without a planned change, or that is in the wrong hands. The last leaf keeps the time
+/// and the reason; nothing can follow it. Recorded tags are served from then on, and nothing new is recorded.
+/// `tlogistry init --successor-of DIR` makes the log that continues it.
+///
+/// The server has to be stopped. On a terminal the name of the log has to be typed, elsewhere `--yes` is needed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Why; everybody can read it in the log
+    #[arg(long, value_name = "TEXT", value_parser = values::reason)]
+    reason: taglog::Reason,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    configuration: Configuration,
+}
+
+#[derive(Serialize)]
+struct Closed<'a> {
+    kind: &'static str,
+    origin: &'a str,
+    index: u64,
+    time: u64,
+    reason: &'a str,
+}
+
+pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
+    let config = args.configuration.load()?;
+    let options = server::ledger_options(&config);
+    require_log(&options)?;
+    let (data_dir, witnesses) = (options.data_dir.clone(), options.publication.witnesses.is_some());
+    let ledger = Ledger::open(options)?;
+    let origin = ledger.origin();
+    if let Some(read_only) = ledger.read_only() {
+        return Err(CommandError::new(read_only.clone()));
+    }
+    if !args.yes {
+        confirm(ui, origin)?;
+    }
+    let submission = Submission::Close { reason: args.reason.clone() };
+    let appended = stranger::wait(async {
+        let appended = ledger.append(submission).await.map_err(CommandError::new);
+        ledger.close().await;
+        appended
+    })?;
+    let Appended::Closed { index, time } = appended else {
+        return Err(CommandError::new(anyhow::anyhow!("the ledger did not close the log")));
+    };
+    let reason = args.reason.as_str();
+    let text = format!("leaf {index} at {}: close {origin}\n  reason {reason}\n", moment(time));
+    let answered = ui.answer(Answer::Yes, text, &Closed { kind: "close", origin, index, time, reason });
+    ui.note(format_args!(
+        "the log `{origin}` has ended; `tlogistry init --successor-of {}`, with a new name and data directory, continues it",
+        data_dir.display()
+    ));
+    if witnesses {
+        ui.note("its last checkpoint is not cosigned: start `tlogistry serve` once more, until its witnesses have");
+    }
+    answered
+}
+
+/// Asks for the name of the log.
+fn confirm(ui: &Ui, origin: &str) -> Result<(), CommandError> {
+    let question = format!("This ends the log `{origin}` for ever. To go on, type its name: ");
+    let Some(typed) = ui.ask(&question)? else {
+        return Err(CommandError::new(anyhow::anyhow!(
+            "nobody is here to confirm that the log `{origin}` ends"
+        ))
+        .hinted("add `--yes` if it is to end for ever"));
+    };
+    if typed != origin {
+        return Err(CommandError::new(anyhow::anyhow!(
+            "that is not the name of the log; nothing was written"
+        )));
+    }
+    Ok(())
+}
