@@ -49,6 +49,14 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         None => Ledger::init(&options)?,
         Some(directory) => {
             let closed = Ledger::open(ledger::Options::new(directory))?;
+            if closed.origin() == config.log.origin {
+                let why = format!(
+                    "a successor needs a name of its own, and `{}` is that of the closed log",
+                    closed.origin()
+                );
+                return Err(CommandError::new(anyhow::anyhow!(why))
+                    .hinted("set another `[log] origin` in the configuration"));
+            }
             let mut progress = ui.progress();
             Ledger::init_successor(&options, &closed, |done, total| progress.at("records", done, total))?
         }
