@@ -3,8 +3,10 @@
 
 mod audit;
 mod backup;
+mod close;
 mod completions;
 mod config;
+mod export;
 mod fsck;
 mod import;
 mod init;
@@ -12,6 +14,7 @@ mod man;
 mod monitor;
 mod policy;
 mod proof;
+mod restore;
 mod serve;
 mod stranger;
 mod supersede;
@@ -37,6 +40,9 @@ pub(crate) enum Command {
     Witness(witness::Command),
     Fsck(fsck::Args),
     Backup(backup::Args),
+    Export(export::Args),
+    Restore(restore::Args),
+    Close(close::Args),
     Import(import::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -60,6 +66,9 @@ pub(crate) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
         Command::Witness(command) => witness::run(ui, command),
         Command::Fsck(args) => fsck::run(ui, args),
         Command::Backup(args) => backup::run(ui, args),
+        Command::Export(args) => export::run(ui, args),
+        Command::Restore(args) => restore::run(ui, args),
+        Command::Close(args) => close::run(ui, args),
         Command::Import(args) => import::run(ui, args),
         Command::Config(command) => config::run(ui, command),
         Command::Policy(command) => policy::run(ui, command),
