@@ -66,6 +66,9 @@ pub(crate) fn manifest(app: &App, method: &Method, served: &Served) -> Response<
     if served.first_seen {
         headers.insert(TLOG_FIRST_SEEN, HeaderValue::from_static("true"));
     }
+    if let Some(digest) = &served.moved_to {
+        insert(headers, TLOG_UPSTREAM_DIGEST, digest.to_string());
+    }
     if let Some(warning) = &served.warning {
         insert(headers, WARNING, format!("299 - \"{}\"", quoted(warning)));
     }

@@ -81,5 +81,6 @@ pub(super) async fn append(
             )
         }),
         by_digest: false,
+        moved_to: None,
     })
 }

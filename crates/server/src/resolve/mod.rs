@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ledger::Recorded;
-use oci::{Digest, ManifestType, Name, Tag};
-use taglog::{Leaf, TagKey};
+use oci::{Digest, ManifestType, Name, Sha256Digest, Tag};
+use taglog::TagKey;
 
 pub(crate) use self::flights::Flights;
 pub(crate) use self::freshness::Freshness;
@@ -47,6 +47,8 @@ pub(crate) struct Served {
     pub(crate) first_seen: bool,
     pub(crate) warning: Option<String>,
     pub(crate) by_digest: bool,
+    /// What upstream serves instead, where the record is served all the same.
+    pub(crate) moved_to: Option<Sha256Digest>,
 }
 
 /// Bytes and their type.
@@ -73,7 +75,7 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
     }
     if let Some(record) = &record
         && app.freshness.is_fresh(&key, Instant::now())
-        && !verdict::wants_freezing(pinned(record), ask.decision.action)
+        && !verdict::wants_freezing(pinned(app, &ask, record)?, ask.decision.action)
     {
         return recorded(app, &ask, record, None).await;
     }
@@ -124,6 +126,7 @@ async fn pass(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
         first_seen: false,
         warning: None,
         by_digest: false,
+        moved_to: None,
     })
 }
 
@@ -152,6 +155,7 @@ async fn recorded(
         first_seen: false,
         warning,
         by_digest: false,
+        moved_to: None,
     })
 }
 
@@ -166,9 +170,12 @@ fn head(ask: &Ask, record: &Recorded) -> RecordHead {
     }
 }
 
-fn pinned(record: &Recorded) -> Pinned {
-    let thawed = matches!(record.entry().leaf, Leaf::Thaw { .. });
-    Pinned { digest: record.digest(), frozen: record.is_frozen(), thawed }
+/// What the log holds. Whether an observed tag was frozen before is asked only where that makes a difference.
+fn pinned(app: &App, ask: &Ask, record: &Recorded) -> Result<Pinned, Error> {
+    let (digest, frozen) = (record.digest(), record.is_frozen());
+    let matters = !frozen && ask.decision.action == Action::Freeze;
+    let thawed = matters && app.ledger.was_frozen(record.key()).map_err(|source| ask.store(source))?;
+    Ok(Pinned { digest, frozen, thawed })
 }
 
 fn as_recorded(record: &Recorded) -> String {

@@ -11,7 +11,7 @@ use oci::ManifestSelector;
 use taglog::TagKey;
 use upstream::{ErrorKind, FetchedManifest};
 
-use super::verdict::{Verdict, verdict, wants_freezing};
+use super::verdict::{Pinned, Verdict, verdict, wants_freezing};
 use super::{Ask, Served, as_recorded, first_sight, head, pinned, recorded};
 use crate::app::App;
 use crate::config::OnGone;
@@ -33,7 +33,8 @@ pub(super) async fn against_upstream(
     key: TagKey,
     record: Arc<Recorded>,
 ) -> Result<Served, Error> {
-    match look(app, ask, &record).await {
+    let pinned = pinned(app, ask, &record)?;
+    match look(app, ask, pinned).await {
         Ok(Look::Same) => {
             app.freshness.note(key, Instant::now());
             recorded(app, ask, &record, None).await
@@ -62,11 +63,11 @@ pub(super) async fn against_upstream(
 
 /// HEAD is free of charge on registries that count pulls; only a difference is worth a GET.
 /// An observed tag that has to be frozen needs the bytes as well.
-async fn look(app: &App, ask: &Ask, record: &Recorded) -> Result<Look, upstream::Error> {
+async fn look(app: &App, ask: &Ask, pinned: Pinned) -> Result<Look, upstream::Error> {
     let selector = ManifestSelector::Tag(ask.tag.clone());
-    if !wants_freezing(pinned(record), ask.decision.action) {
+    if !wants_freezing(pinned, ask.decision.action) {
         let said = app.head_tag(&ask.name, &selector).await?;
-        if said.digest == Some(record.digest().into()) {
+        if said.digest == Some(pinned.digest.into()) {
             return Ok(Look::Same);
         }
     }
@@ -80,7 +81,7 @@ pub(super) async fn settle(
     record: Arc<Recorded>,
     fetched: FetchedManifest,
 ) -> Result<Served, Error> {
-    match verdict(Some(pinned(&record)), ask.decision.action, fetched.digest) {
+    match verdict(Some(pinned(app, ask, &record)?), ask.decision.action, fetched.digest) {
         Verdict::Same => recorded(app, ask, &record, None).await,
         Verdict::FirstSeen { freeze } => Box::pin(first_sight::append(app, ask, fetched, freeze, None)).await,
         Verdict::FreezeNow => Box::pin(first_sight::append(app, ask, fetched, true, Some(&record))).await,
@@ -115,7 +116,8 @@ async fn moved(
         return Err(Error::Moved(Box::new(Moved { record, seen: fetched.digest })));
     }
     let warning = format!("upstream moved this tag to {}; {}", fetched.digest, as_recorded(record));
-    recorded(app, ask, record, Some(warning)).await
+    let served = recorded(app, ask, record, Some(warning)).await?;
+    Ok(Served { moved_to: Some(fetched.digest), ..served })
 }
 
 fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &FetchedManifest) {

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use oci::Sha256Digest;
 use server::admin::{self, AdminError, Command};
 use taglog::Reason;
+use testkit::Kind;
 
 use crate::place::{Place, tag_name};
 
@@ -51,6 +52,10 @@ async fn a_thawed_tag_is_observed_from_then_on() {
         assert_eq!((reply.status, &reply.body), (200, &new.manifest));
         assert!(reply.header("warning").unwrap().contains("observed, not frozen"));
     }
+    // As for any observed tag: one HEAD, though the policy would freeze a tag that never was.
+    place.registry.forget();
+    assert_eq!(service.pull("team/app", "v1").await.status, 200);
+    assert_eq!((place.registry.count("HEAD", Kind::Manifest), place.registry.total()), (1, 1));
 }
 
 #[tokio::test]
