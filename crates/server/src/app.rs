@@ -26,6 +26,11 @@ pub(crate) struct App {
     pub(crate) freshness: Freshness,
     pub(crate) metrics: Metrics,
     pub(crate) request_ids: RequestIds,
+    /// Held while cosignatures that an auditor brought are stored.
+    pub(crate) collecting: tokio::sync::Mutex<()>,
+    /// Leaves that were there before any checkpoint satisfied the policy that demands witnesses, which may be a new one:
+    /// it takes no recorded tag away.
+    pub(crate) before_policy: u64,
     /// What the witnesses did so far.
     pub(crate) witnesses: Option<Counters>,
     /// The log's origin, as the value of `Tlog-Log`.
@@ -49,6 +54,8 @@ impl App {
             freshness: Freshness::new(config.recheck),
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),
+            collecting: tokio::sync::Mutex::default(),
+            before_policy: if ledger.published().is_err() { ledger.health().newest } else { 0 },
             witnesses,
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,

@@ -13,7 +13,7 @@ mod verdict;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ledger::Recorded;
@@ -56,10 +56,27 @@ pub(crate) struct Manifest {
     pub(crate) media_type: ManifestType,
 }
 
-/// Resolves a tag.
+/// How long a pull waits for a published checkpoint that covers its record.
+const COVERED: Duration = Duration::from_secs(5);
+
+/// Resolves a tag. Where a policy demands witnesses, no record is served before they have cosigned it.
 pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
+    let served = resolved(app, &ask).await?;
+    if let Some(record) = served.record.as_ref().filter(|record| record.index >= app.before_policy) {
+        let covered = app.ledger.wait_until_published(record.index, COVERED).await;
+        covered.map_err(|source| Error::NotRecorded {
+            subject: ask.reference(),
+            known: true,
+            source: Arc::new(source),
+        })?;
+    }
+    Ok(served)
+}
+
+/// What the record or upstream says.
+async fn resolved(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
     let key = TagKey::of(&ask.name, &ask.tag);
-    let record = app.lookup(&key, &ask)?;
+    let record = app.lookup(&key, ask)?;
     // A frozen tag stays frozen whatever the configuration says later.
     match ask.decision.action {
         Action::Deny => {
@@ -67,7 +84,7 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
             return Err(Error::DeniedByPolicy { reference, rule: ask.decision.reason.to_string() });
         }
         Action::Pass if !record.as_ref().is_some_and(|record| record.is_frozen()) => {
-            return pass(app, &ask).await;
+            return pass(app, ask).await;
         }
         Action::Freeze | Action::Observe | Action::Pass => {}
     }
@@ -75,7 +92,7 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
         && app.freshness.is_fresh(&key, Instant::now())
         && !verdict::wants_freezing(pinned(record), ask.decision.action)
     {
-        return recorded(app, &ask, record, None).await;
+        return recorded(app, ask, record, None).await;
     }
     let (flight, shared) = app.flights.join(&key, || {
         let (app, ask) = (Arc::clone(app), ask.clone());
@@ -91,7 +108,7 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
             Ok(outcome) => outcome,
             Err(_late) => {
                 let warning = format!("upstream did not answer in time; {}", as_recorded(record));
-                return recorded(app, &ask, record, Some(warning)).await;
+                return recorded(app, ask, record, Some(warning)).await;
             }
         },
     };
