@@ -16,8 +16,8 @@ use crate::config::{CosigningConfig, Policies};
 
 /// Reports of witnesses that wait to be stored; more than a round of any policy gives.
 const WAITING: usize = 1_024;
-/// Between two attempts to learn from witnesses whether they have seen a longer log.
-const AGAIN: Duration = Duration::from_secs(5);
+/// Between two questions to a witness, at least.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to store a cosignature that the log could not take.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -38,6 +38,7 @@ pub(crate) struct Cosigning {
     witnesses: Vec<Witness>,
     policy: tlog::Policy,
     mode: Mode,
+    interval: Duration,
     feeder: Feeder,
     newest: watch::Sender<Newest>,
     reports: mpsc::Receiver<Report>,
@@ -51,6 +52,7 @@ impl Cosigning {
         };
         let witnesses = Witness::of_policy(&policy)?;
         let client = Client::new(Client::TIMEOUT)?;
+        let interval = config.interval.max(SHORTEST_INTERVAL);
         let (newest, asked_for) = watch::channel(newest(ledger));
         let (sender, reports) = mpsc::channel(WAITING);
         let proofs = ledger.clone();
@@ -58,7 +60,7 @@ impl Cosigning {
             client.clone(),
             witnesses.clone(),
             policy.clone(),
-            Pace { interval: config.interval, ..Pace::default() },
+            Pace { interval, ..Pace::default() },
             asked_for,
             Arc::new(move |old, new| proofs.consistency_proof(old, new).map_err(Into::into)),
             Box::new(move |report| {
@@ -69,7 +71,7 @@ impl Cosigning {
                 }
             }),
         );
-        Ok(Some(Self { client, witnesses, policy, mode: config.mode, feeder, newest, reports }))
+        Ok(Some(Self { client, witnesses, policy, mode: config.mode, interval, feeder, newest, reports }))
     }
 
     /// What each witness did so far.
@@ -79,10 +81,10 @@ impl Cosigning {
 
     /// Asks until `stop` resolves. Where the witnesses' quorum is demanded, first whether anybody has seen a longer log.
     pub(crate) async fn run(self, ledger: Ledger, stop: impl Future<Output = ()> + Send) {
-        let Self { client, witnesses, policy, mode, feeder, newest, mut reports } = self;
+        let Self { client, witnesses, policy, mode, interval, feeder, newest, mut reports } = self;
         let work = async move {
             if mode == Mode::Require {
-                ask_for_sizes(&client, &witnesses, &policy, &ledger).await;
+                ask_for_sizes(&client, &witnesses, &policy, interval, &ledger).await;
             }
             let follow = follow(&ledger, &newest);
             let store = async {
@@ -102,7 +104,13 @@ impl Cosigning {
 /// The rule of the start (design §4): nothing is signed until a quorum of witnesses holds no more than we do. Returns
 /// then, and never once so many hold more that there is no such quorum. One that lies while others are silent decides
 /// nothing.
-async fn ask_for_sizes(client: &Client, witnesses: &[Witness], policy: &tlog::Policy, ledger: &Ledger) {
+async fn ask_for_sizes(
+    client: &Client,
+    witnesses: &[Witness],
+    policy: &tlog::Policy,
+    interval: Duration,
+    ledger: &Ledger,
+) {
     loop {
         let signed = ledger.signed().borrow().clone();
         let checkpoint: SignedCheckpoint = match signed.note.parse() {
@@ -126,7 +134,7 @@ async fn ask_for_sizes(client: &Client, witnesses: &[Witness], policy: &tlog::Po
         tracing::warn!(
             "the witnesses have not said yet how much of the log they have seen; nothing is signed until they do"
         );
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(interval).await;
     }
 }
 

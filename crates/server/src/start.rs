@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use ledger::{Budgets, Clock, CreateError, FreeSpace, Ledger, Mode, OpenError, Options, Publication};
@@ -91,11 +92,18 @@ pub struct Surroundings {
     pub free_space: FreeSpace,
     /// How names of registries are resolved.
     pub lookup: Lookup,
+    /// How long a pull waits for a published checkpoint that covers its record.
+    pub cover_timeout: Duration,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Clock::system(), free_space: FreeSpace::system(), lookup: Lookup::System }
+        Self {
+            clock: Clock::system(),
+            free_space: FreeSpace::system(),
+            lookup: Lookup::System,
+            cover_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -129,7 +137,7 @@ impl Service {
         let admin = admin::Listener::bind(&config.data_dir);
         let cosigning = Cosigning::of(&config.cosigning, &ledger)?;
         let witnesses = cosigning.as_ref().map(Cosigning::counters);
-        let app = App::new(config, ledger, upstream, witnesses);
+        let app = App::new(config, ledger, upstream, witnesses, surroundings.cover_timeout);
         Ok(Self { app, listener, metrics, admin, cosigning, address })
     }
 

@@ -13,7 +13,7 @@ mod verdict;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use ledger::Recorded;
@@ -56,14 +56,11 @@ pub(crate) struct Manifest {
     pub(crate) media_type: ManifestType,
 }
 
-/// How long a pull waits for a published checkpoint that covers its record.
-const COVERED: Duration = Duration::from_secs(5);
-
 /// Resolves a tag. Where a policy demands witnesses, no record is served before they have cosigned it.
 pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
     let served = resolved(app, &ask).await?;
     if let Some(record) = served.record.as_ref().filter(|record| record.index >= app.before_policy) {
-        let covered = app.ledger.wait_until_published(record.index, COVERED).await;
+        let covered = app.ledger.wait_until_published(record.index, app.cover_timeout).await;
         covered.map_err(|source| Error::NotRecorded {
             subject: ask.reference(),
             known: true,
