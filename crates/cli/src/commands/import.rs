@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The service [default: `public_url` of the configuration]
-    #[arg(long, value_name = "URL", env = "TLOGISTRY_SERVER", hide_env_values = true, value_parser = values::server)]
+    #[arg(long, value_name = "URL", env = "TLOGISTRY_SERVER", hide_env_values = true, value_parser = crate::values::server)]
     server: Option<Url>,
     /// References a second for each upstream registry; also less than one, such as `0.1`
     #[arg(long, value_name = "N", default_value = "5", value_parser = values::rate)]

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod environment;
 #[cfg(test)]
 mod errors;
@@ -23,3 +25,5 @@ mod serve;
 mod service;
 #[cfg(test)]
 mod shells;
+#[cfg(test)]
+mod strangers;

@@ -8,20 +8,6 @@ use url::Url;
 use super::queue::Rate;
 use crate::values::Wrong;
 
-/// `https://tlog.example`
-pub(super) fn server(text: &str) -> Result<Url, Wrong> {
-    let hint =
-        "write the URL of the service alone, such as `https://tlog.example` or `http://localhost:8080`";
-    let wrong = || Wrong::new(&format!("`{text}` is not the URL of a service"), hint);
-    let url = Url::parse(text).map_err(|_syntax| wrong())?;
-    let plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if matches!(url.scheme(), "http" | "https") && plain { Ok(url) } else { Err(wrong()) }
-}
-
 /// The same without its path, of which clients that pull know nothing either.
 pub(super) fn root(mut url: Url) -> Url {
     url.set_path("/");
@@ -44,25 +30,6 @@ pub(super) fn rate(text: &str) -> Result<Rate, Wrong> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_is_a_url_and_nothing_else() {
-        for right in ["http://localhost:8080", "https://tlog.example/"] {
-            assert!(server(right).is_ok(), "{right}");
-        }
-        for wrong in [
-            "tlog.example",
-            "localhost:8080",
-            "ftp://tlog.example",
-            "https://user@tlog.example",
-            "https://tlog.example/v2/",
-            "https://tlog.example/?x",
-            "https://tlog.example/#x",
-            "",
-        ] {
-            assert!(server(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_rate_is_a_number_within_bounds() {
