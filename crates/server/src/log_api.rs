@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{Method, Response};
-use ledger::{Ledger, Published};
+use ledger::{Ledger, Published, Recorded};
 use oci::{Name, Reference, Selector, TagName};
 use tlog::{EntriesId, TileId};
 
@@ -22,7 +22,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// `GET /log/<path>`.
 pub(crate) fn log(app: &App, method: &Method, path: &str, audited: bool) -> Result<Response<Body>, Error> {
     if let Some(name) = path.strip_prefix("tags/") {
-        return repository(app, method, name);
+        return repository(app, method, name, audited);
     }
     match path {
         "checkpoint" => {
@@ -50,10 +50,12 @@ pub(crate) fn proof(
 }
 
 /// `GET /log/tags/<host>/<repository>`: the same of all tags of a repository.
-fn repository(app: &App, method: &Method, name: &str) -> Result<Response<Body>, Error> {
+fn repository(app: &App, method: &Method, name: &str, audited: bool) -> Result<Response<Body>, Error> {
     let name = Name::canonicalize(name).map_err(|error| Error::BadRequest { message: error.to_string() })?;
     let subject = name.to_string();
-    let text = app.ledger.repository_proof(&name).map_err(|source| unprovable(&subject, source))?;
+    let published = published(app, &subject, audited)?;
+    let text = app.ledger.repository_proof_at(&published, &name);
+    let text = text.map_err(|source| unprovable(&subject, source))?;
     Ok(answer(method, TEXT, NO_CACHE, text))
 }
 
@@ -66,12 +68,25 @@ fn published(app: &App, subject: &str, audited: bool) -> Result<Arc<Published>, 
     app.ledger.published().map_err(|source| unprovable(subject, source))
 }
 
+/// Whether a page may say that the log has `record` of a tag, or none: only what `/proof` shows as well.
+pub(crate) fn shown(app: &App, tag: &TagName, record: Option<&Recorded>) -> Result<(), Error> {
+    let subject = tag.to_string();
+    match record {
+        Some(record) => match app.ledger.published() {
+            Ok(published) if record.index() < published.size => Ok(()),
+            _ => Err(Error::NotYetPublished { subject }),
+        },
+        None => app.ledger.tag_proof(tag).map(drop).map_err(|source| unprovable(&subject, source)),
+    }
+}
+
 fn unprovable(subject: &str, source: ledger::Error) -> Error {
     let subject = subject.to_owned();
     match source {
         ledger::Error::NotYetPublished { .. } | ledger::Error::NothingPublished | ledger::Error::Held => {
             Error::NotYetPublished { subject }
         }
+        ledger::Error::ReadOnly(source) => Error::Unprovable { subject, source },
         ledger::Error::TooManyTags(_) => Error::BadRequest { message: source.to_string() },
         source => {
             tracing::error!(reference = %subject, error = %source, "a proof cannot be made");

@@ -168,7 +168,9 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         Error::Upstream { what, source, .. } => upstream_status(*what, source),
         Error::NotRecorded { known, source, .. } => append_status(*known, source),
         Error::Store { .. } | Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
-        Error::NotYetPublished { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+        Error::NotYetPublished { .. } | Error::Unprovable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
+        }
         Error::NotFound { .. } | Error::NotPublic => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
         Error::Algorithm { .. } | Error::RequestBody => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
         Error::Unsupported { .. } => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
-use crate::{blobs, cosigning, health, log_api, tags_list};
+use crate::{blobs, collector, health, log_api, tags_list};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -37,15 +37,17 @@ where
 {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    if parts.method == Method::POST && parts.uri.path() == "/log/cosignature" {
-        // The one thing that is taken in.
-        return cosigning::collect(&app, body).await;
-    }
     let mut seen = Seen { kind: Kind::Other, upstream: "none", outcome: None };
     let id = app.request_ids.next();
     let span = tracing::info_span!("request", %id, method = %parts.method, path = parts.uri.path());
-    let answer =
-        AssertUnwindSafe(dispatch(&app, &parts, client, &mut seen)).catch_unwind().instrument(span).await;
+    let answer = async {
+        if parts.method == Method::POST && parts.uri.path() == "/log/cosignature" {
+            seen.kind = Kind::Log;
+            return collector::collect(&app, body).await;
+        }
+        dispatch(&app, &parts, client, &mut seen).await
+    };
+    let answer = AssertUnwindSafe(answer).catch_unwind().instrument(span).await;
     let mut response = answer.unwrap_or_else(|_panic| {
         app.metrics.panicked();
         tracing::error!(%id, path = parts.uri.path(), "a handler panicked");

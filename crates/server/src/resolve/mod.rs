@@ -58,10 +58,24 @@ pub(crate) struct Manifest {
     pub(crate) media_type: ManifestType,
 }
 
-/// Resolves a tag.
+/// Resolves a tag. Where a policy demands witnesses, no record is served before they have cosigned it.
 pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
+    let served = resolved(app, &ask).await?;
+    if let Some(record) = served.record.as_ref().filter(|record| record.index >= app.before_policy) {
+        let covered = app.ledger.wait_until_published(record.index, app.cover_timeout).await;
+        covered.map_err(|source| Error::NotRecorded {
+            subject: ask.reference(),
+            known: true,
+            source: Arc::new(source),
+        })?;
+    }
+    Ok(served)
+}
+
+/// What the record or upstream says.
+async fn resolved(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
     let key = TagKey::of(&ask.name, &ask.tag);
-    let record = app.lookup(&key, &ask)?;
+    let record = app.lookup(&key, ask)?;
     // A frozen tag stays frozen whatever the configuration says later.
     match ask.decision.action {
         Action::Deny => {
@@ -69,7 +83,7 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
             return Err(Error::DeniedByPolicy { reference, rule: ask.decision.reason.to_string() });
         }
         Action::Pass if !record.as_ref().is_some_and(|record| record.is_frozen()) => {
-            return pass(app, &ask).await;
+            return pass(app, ask).await;
         }
         Action::Freeze | Action::Observe | Action::Pass => {}
     }
@@ -77,7 +91,7 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
         && app.freshness.is_fresh(&key, Instant::now())
         && !verdict::wants_freezing(pinned(app, &ask, record)?, ask.decision.action)
     {
-        return recorded(app, &ask, record, None).await;
+        return recorded(app, ask, record, None).await;
     }
     let (flight, shared) = app.flights.join(&key, || {
         let (app, ask) = (Arc::clone(app), ask.clone());
@@ -93,7 +107,7 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
             Ok(outcome) => outcome,
             Err(_late) => {
                 let warning = format!("upstream did not answer in time; {}", as_recorded(record));
-                return recorded(app, &ask, record, Some(warning)).await;
+                return recorded(app, ask, record, Some(warning)).await;
             }
         },
     };

@@ -78,6 +78,12 @@ impl Web {
         self.0.push_file(&format!("proof/{name}:{tag}"), proof, "text/plain");
     }
 
+    /// What auditors have cosigned of it.
+    pub(crate) fn prove_audited(&self, log: &Log, name: &str, tag: &str) {
+        let proof = log.proof(&super::tag_of(name, tag));
+        self.0.push_file(&format!("proof/{name}:{tag}?audited"), proof, "text/plain");
+    }
+
     /// The server's prefix.
     pub(crate) fn url(&self) -> String {
         format!("{}/files", self.0.url())
