@@ -2,6 +2,7 @@
 # Outside tools, each built once into ci/.cache and pinned here. It must not know what they are used for.
 
 TESSERA_VERSION=v1.0.4
+TORCHWOOD_VERSION=v0.6.1
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
 
@@ -38,10 +39,24 @@ build_cargo_fuzz() {
   build_cargo_tool cargo-fuzz "$CARGO_FUZZ_VERSION"
 }
 
-build_tessera_fsck() {
+# build_go_tool COMMAND VERSION: a command by its import path. Without the fallback to repositories, which would be
+# asked for every folder above the command.
+build_go_tool() {
   need_go
-  once "tessera-fsck-$TESSERA_VERSION" \
-    env GOBIN="$CACHE/bin" go install "github.com/transparency-dev/tessera/cmd/fsck@$TESSERA_VERSION"
+  once "$(basename "$1")-$2" \
+    env GOBIN="$CACHE/bin" GOPROXY="$(go env GOPROXY | sed 's/[,|]direct$//')" go install "$1@$2"
+}
+
+build_tessera_fsck() {
+  build_go_tool github.com/transparency-dev/tessera/cmd/fsck "$TESSERA_VERSION"
+}
+
+build_tessera_oneshot() {
+  build_go_tool github.com/transparency-dev/tessera/cmd/examples/posix-oneshot "$TESSERA_VERSION"
+}
+
+build_litewitness() {
+  build_go_tool filippo.io/torchwood/cmd/litewitness "$TORCHWOOD_VERSION"
 }
 
 # Our own programs for these tests: `oracle`, `registry`, `kill`. Go keeps what is unchanged.
@@ -72,4 +87,10 @@ install_packages() {
   done
   tail -n 20 "$WORK/apt.log" >&2
   fail "cannot install ${missing[*]}"
+}
+
+build_tessera_hammer() {
+  need_go
+  once "tessera-hammer-$TESSERA_VERSION" \
+    env GOBIN="$CACHE/bin" go install "github.com/transparency-dev/tessera/internal/hammer@$TESSERA_VERSION"
 }

@@ -29,12 +29,19 @@ pub(crate) enum Kind {
     BrokenPipe,
     /// It could not run.
     CouldNotRun,
+    /// The answer is no, and the error says why.
+    No,
 }
 
 impl CommandError {
     /// An error without hints.
     pub(crate) fn new(error: impl Into<anyhow::Error>) -> Self {
         Self { kind: Kind::CouldNotRun, error: error.into(), hints: Vec::new() }
+    }
+
+    /// An error that is an answer.
+    pub(crate) fn no(error: impl Into<anyhow::Error>) -> Self {
+        Self { kind: Kind::No, ..Self::new(error) }
     }
 
     /// The same with one more hint.

@@ -164,7 +164,7 @@ impl Ui {
             Err(error) if error.kind == Kind::BrokenPipe => SUCCESS,
             Err(error) => {
                 self.error(&error);
-                COULD_NOT_RUN
+                if error.kind == Kind::No { NO } else { COULD_NOT_RUN }
             }
         })
     }

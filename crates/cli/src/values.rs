@@ -2,8 +2,11 @@
 //! It must not know which argument takes which.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use oci::{Reference, Selector, Sha256Digest, TagName};
+use tlog::VerifierKey;
+use url::Url;
 
 /// A value that an argument does not take. Clap carries it to `CommandError`, which prints both parts.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -14,7 +17,7 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
-    fn new(problem: &impl ToString, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(problem: &impl ToString, hint: impl Into<String>) -> Self {
         Self { problem: problem.to_string(), hint: hint.into() }
     }
 }
@@ -50,6 +53,58 @@ pub(crate) fn tag(text: &str) -> Result<TagName, Wrong> {
     };
     let problem = format!("`{text}` names a digest, which no tag has to stand for");
     Err(Wrong::new(&problem, instead))
+}
+
+/// A reference that names a tag, and perhaps the digest that it should have.
+pub(crate) fn tag_reference(text: &str) -> Result<Reference, Wrong> {
+    let reference = Reference::parse(text);
+    match reference {
+        Ok(reference) if !matches!(reference.selector, Selector::Digest(_)) => Ok(reference),
+        // Its errors say all that there is to say.
+        _ => tag(text).map(|tag| Reference { name: tag.name, selector: Selector::Tag(tag.tag) }),
+    }
+}
+
+/// `tlog.example/log+1947aa44+AYqI…`
+pub(crate) fn log_key(text: &str) -> Result<VerifierKey, Wrong> {
+    text.parse().map_err(|error: tlog::Error| {
+        Wrong::new(
+            &error,
+            "a verifier key is one word of three parts, as the service shows it at `/log/vkey`",
+        )
+    })
+}
+
+/// `1h`
+pub(crate) fn span(text: &str) -> Result<Duration, Wrong> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).and_then(|at| text.split_at_checked(at));
+    let seconds = split.and_then(|(number, unit)| {
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(unit)
+    });
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        Wrong::new(&format!("`{text}` is not a length of time"), "write it as `30s`, `10m`, `1h` or `3d`")
+    })
+}
+
+/// `https://tlog.example`
+pub(crate) fn server(text: &str) -> Result<Url, Wrong> {
+    let hint =
+        "write the URL of the service alone, such as `https://tlog.example` or `http://localhost:8080`";
+    let wrong = || Wrong::new(&format!("`{text}` is not the URL of a service"), hint);
+    let url = Url::parse(text).map_err(|_syntax| wrong())?;
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if matches!(url.scheme(), "http" | "https") && plain { Ok(url) } else { Err(wrong()) }
 }
 
 /// Mends a URL, and upper case in a name; a tag may have it.
@@ -92,6 +147,33 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(likely(wrong), right);
+        }
+    }
+
+    #[test]
+    fn a_server_is_a_url_and_nothing_else() {
+        for right in ["http://localhost:8080", "https://tlog.example/"] {
+            assert!(server(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "tlog.example",
+            "localhost:8080",
+            "ftp://tlog.example",
+            "https://user@tlog.example",
+            "https://tlog.example/v2/",
+            "https://tlog.example/?x",
+            "https://tlog.example/#x",
+            "",
+        ] {
+            assert!(server(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_needs_a_unit() {
+        assert_eq!(span("90m").unwrap(), Duration::from_secs(5_400));
+        for wrong in ["", "5", "h", "1w", "-1h", "99999999999999999999d"] {
+            assert!(span(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -36,6 +36,9 @@ const COSIGNED_CHECKPOINTS: u32 = 8192;
 pub(crate) enum Work {
     /// Something to record.
     Submission(Submission),
+    /// A leaf of any bytes, answered as evidence is: with its index.
+    #[cfg(feature = "rawlog")]
+    Raw(Bytes),
     /// Cosignatures of a tree that the log has had; they have been verified.
     Cosignatures { size: u64, root: Hash, cosignatures: Vec<Cosignature> },
 }
@@ -157,6 +160,11 @@ impl<'a> Draft<'a> {
     pub(crate) fn take(&mut self, work: &Work) -> Result<Result<Appended, AppendError>, rusqlite::Error> {
         let decided = match work {
             Work::Submission(submission) => self.submit(submission),
+            #[cfg(feature = "rawlog")]
+            Work::Raw(leaf) => {
+                let index = self.tip.frontier.size();
+                self.append(leaf).map(|()| Appended::Evidence { index }).map_err(Failure::from)
+            }
             Work::Cosignatures { size, root, cosignatures } => self.cosign(*size, *root, cosignatures),
         };
         match decided {

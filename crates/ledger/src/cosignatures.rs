@@ -73,13 +73,24 @@ pub(crate) fn of_checkpoint(
 ) -> Result<Vec<Cosignature>, Error> {
     let checkpoint = Checkpoint { origin: origin.to_owned(), size: row.size, root: row.root };
     let stored = store::cosignatures(connection, row.size)?;
-    let lines: Vec<SignatureLine> = stored.iter().filter_map(|line| line.parse().ok()).collect();
+    let lines = parsed(&stored);
     let (good, outcome) = verify(&checkpoint, &lines, cosigners)?;
     if lines.len() < stored.len() || !outcome.refused.is_empty() {
         let (size, refused) = (row.size, outcome.refused);
         tracing::error!(size, ?refused, "stored cosignatures do not verify and are left out");
     }
     Ok(good)
+}
+
+/// Whether the lines stored for `size` would be enough for `policy` if all of them verified; cheap to ask.
+pub(crate) fn may_satisfy(connection: &Connection, policy: &Policy, size: u64) -> Result<bool, Error> {
+    let lines = parsed(&store::cosignatures(connection, size)?);
+    let claimed: Vec<Cosignature> = lines.into_iter().map(|line| Cosignature { time: 0, line }).collect();
+    Ok(satisfy(policy, &claimed))
+}
+
+fn parsed(lines: &[String]) -> Vec<SignatureLine> {
+    lines.iter().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Whether `cosignatures` are enough for `policy`.

@@ -122,8 +122,7 @@ impl Ledger {
         let shared = self.shared();
         let read_only = ReadOnly::RolledBack { head: shared.newest.load().size, guard: reported };
         tracing::error!(why = %read_only, "a witness has seen a longer log; the ledger is read-only");
-        // What was found out first stays the reason.
-        let _known_before = shared.read_only.set(read_only);
+        let _known_before = shared.rolled_back.set(read_only);
     }
 
     /// What the log signed at `size`, computed from tiles that are compared with the newest tree.

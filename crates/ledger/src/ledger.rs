@@ -117,6 +117,7 @@ impl Ledger {
             keys,
             supersede,
             read_only: read_only.map(OnceLock::from).unwrap_or_default(),
+            rolled_back: OnceLock::new(),
             held: options.hold_until_released.into(),
             published_size: watch::Sender::new(published.as_ref().map_or(0, |published| published.size)),
             published: ArcSwapOption::new(published),
@@ -182,7 +183,7 @@ impl Ledger {
 
     /// Why nothing is recorded and signed; `None` for a ledger in order.
     pub fn read_only(&self) -> Option<&ReadOnly> {
-        self.inner.shared.read_only.get()
+        self.inner.shared.read_only()
     }
 
     /// The log's key, by which anybody can check what it publishes. During a planned change it is the older one.
@@ -205,15 +206,15 @@ impl Ledger {
         self.inner.shared.supersede
     }
 
-    /// Records `submission`. Returns once the outcome is durable, signed, guarded and published. Dropping the future
-    /// after it was first polled does not take the submission back.
+    /// Records `submission`. Returns once the outcome is durable, signed, guarded and, unless cosignatures are demanded,
+    /// published. Dropping the future after it was first polled does not take the submission back.
     ///
     /// # Errors
     /// Nothing was recorded, or ([`AppendError::Store`], [`AppendError::Stopped`]) nobody knows yet: submit it again,
     /// which finds what was recorded.
     pub async fn append(&self, submission: Submission) -> Result<Appended, AppendError> {
         let shared = &self.inner.shared;
-        match shared.read_only.get() {
+        match shared.read_only() {
             Some(ReadOnly::Closed) if submission.suits_a_closed_log() => {}
             Some(read_only) => return Err(read_only.clone().into()),
             None => {}
@@ -224,6 +225,24 @@ impl Ledger {
         self.submit(Work::Submission(submission)).await
     }
 
+    /// Appends `leaf` as it is and returns its index once it is published; a log with such leaves obeys no rules and cannot
+    /// be opened again.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`]; nothing longer than a bundle can hold is taken.
+    #[cfg(feature = "rawlog")]
+    pub async fn append_raw(&self, leaf: bytes::Bytes) -> Result<u64, AppendError> {
+        if leaf.len() > tlog::MAX_ENTRY {
+            let (what, found) = ("a leaf", leaf.len());
+            let error = tlog::Error::Length { what, found, expected: tlog::MAX_ENTRY };
+            return Err(AppendError::Store(Arc::new(error.into())));
+        }
+        match self.submit(Work::Raw(leaf)).await? {
+            Appended::Evidence { index } => Ok(index),
+            _ => Err(AppendError::Stopped),
+        }
+    }
+
     /// Hands `work` to the sequencer and waits for its answer.
     pub(crate) async fn submit(&self, work: Work) -> Result<Appended, AppendError> {
         let shared = &self.inner.shared;
@@ -231,7 +250,10 @@ impl Ledger {
         let job = Job { work, reply, _on_its_way: OnItsWay::begin(&shared.on_their_way) };
         let sent = match self.inner.queue.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(queue) => queue.try_send(job),
-            None => return Err(AppendError::Stopped),
+            None => {
+                let read_only = shared.read_only().cloned();
+                return Err(read_only.map_or(AppendError::Stopped, AppendError::ReadOnly));
+            }
         };
         match sent {
             Ok(()) => answer.await.unwrap_or(Err(AppendError::Stopped)),

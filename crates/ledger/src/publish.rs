@@ -26,6 +26,9 @@ impl Shared {
         let _one_at_a_time = self.considering.lock().unwrap_or_else(PoisonError::into_inner);
         self.readers.with(|connection| {
             let Some(row) = store::checkpoint(connection, size)? else { return Ok(()) };
+            if !self.keys.have_signed_row(&row) {
+                return Err(store::corrupt(format!("the cosigned checkpoint of size {size}")));
+            }
             let origin = self.keys.own().name();
             let cosignatures = cosignatures::of_checkpoint(connection, origin, &row, &self.cosigners)?;
             let lines = cosignatures::lines(&cosignatures);

@@ -153,10 +153,12 @@ impl Sequencer {
 
     /// What was found out while the jobs waited in the queue; the last checkpoint of a closed log may still be cosigned.
     fn refuse_if_read_only(&self, jobs: Vec<Job>) -> Vec<Job> {
-        let Some(read_only) = self.shared.read_only.get() else { return jobs };
+        let Some(read_only) = self.shared.read_only() else { return jobs };
         let suits = |work: &Work| match work {
             Work::Submission(submission) => submission.suits_a_closed_log(),
             Work::Cosignatures { .. } => true,
+            #[cfg(feature = "rawlog")]
+            Work::Raw(_) => false,
         };
         let closed = *read_only == ReadOnly::Closed;
         let (work, refused) = jobs.into_iter().partition(|job| closed && suits(&job.work));
@@ -305,7 +307,6 @@ impl Sequencer {
         }
         self.shared.show(head);
         if self.tip.closed {
-            // A rollback that was found out before stays the reason.
             let _known_before = self.shared.read_only.set(ReadOnly::Closed);
         }
         Ok(())

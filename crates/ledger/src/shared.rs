@@ -34,8 +34,10 @@ pub(crate) struct Shared {
     pub(crate) guard_path: PathBuf,
     pub(crate) keys: Keys,
     pub(crate) supersede: SupersedeRule,
-    /// Set once, at the start or when a rollback is found out later.
+    /// Why nothing is recorded: found at the start, or because the log was closed since.
     pub(crate) read_only: OnceLock<ReadOnly>,
+    /// A rollback that a witness reported; it outweighs every other reason.
+    pub(crate) rolled_back: OnceLock<ReadOnly>,
     /// Nothing is signed until somebody says that no witness has seen a longer log.
     pub(crate) held: AtomicBool,
     /// The newest durable and guarded state.
@@ -79,6 +81,10 @@ impl Shared {
         self.published.load_full().ok_or(Error::NothingPublished)
     }
 
+    pub(crate) fn read_only(&self) -> Option<&ReadOnly> {
+        self.rolled_back.get().or_else(|| self.read_only.get())
+    }
+
     /// The current record of `key` at the durable head.
     pub(crate) fn record(&self, key: &TagKey) -> Result<Option<Arc<Recorded>>, Error> {
         let newest = self.newest.load();
@@ -94,7 +100,7 @@ impl Shared {
 
     /// After a rollback a proof would deny what was recorded since.
     pub(crate) fn can_prove(&self) -> Result<(), Error> {
-        match self.read_only.get().filter(|read_only| read_only.is_rollback()) {
+        match self.read_only().filter(|read_only| read_only.is_rollback()) {
             Some(read_only) => Err(read_only.clone().into()),
             None => Ok(()),
         }
@@ -128,7 +134,7 @@ impl Shared {
             size: published.as_ref().map_or(0, |published| published.size),
             newest: newest.size,
             checkpoint_verifies: published.as_deref().is_some_and(verifies),
-            read_only: self.read_only.get().cloned(),
+            read_only: self.read_only().cloned(),
             held: self.held.load(Acquire),
             stopped: self.stopped.load(Acquire),
             failing: self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone(),

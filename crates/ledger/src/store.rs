@@ -1,11 +1,17 @@
 //! Every statement on the tables of `ledger.db`, one function each, typed.
 //! It must not know when something is written (`batch`) or whether what was read can be believed (whoever asks).
 
+mod cosigned;
+
 use oci::{ManifestType, Name, Sha256Digest};
 use rusqlite::{Connection, OptionalExtension, params};
 use taglog::TagKey;
 use tlog::Hash;
 
+pub(crate) use self::cosigned::{
+    CheckpointRow, all_cosignatures, change_keys, checkpoint, checkpoints, cosignatures, insert_checkpoint,
+    insert_cosignature, log_keys, prune_checkpoints,
+};
 use crate::error::{Doing, Error};
 
 /// The one row of `head`.
@@ -13,14 +19,6 @@ use crate::error::{Doing, Error};
 pub(crate) struct HeadRow {
     pub(crate) origin: String,
     pub(crate) vkey: String,
-    pub(crate) size: u64,
-    pub(crate) root: Hash,
-    pub(crate) note: String,
-}
-
-/// A row of `checkpoints`: what was cosigned, with the log's own signatures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CheckpointRow {
     pub(crate) size: u64,
     pub(crate) root: Hash,
     pub(crate) note: String,
@@ -59,30 +57,6 @@ pub(crate) fn insert_head(connection: &Connection, head: &HeadRow) -> rusqlite::
     let size = signed(head.size);
     let values = params![head.origin, head.vkey, size, head.root.as_bytes(), head.note];
     connection.execute("INSERT INTO head VALUES (1, ?, ?, ?, ?, ?)", values).map(drop)
-}
-
-/// Keys that sign besides the head's own, or did so before.
-pub(crate) fn log_keys(connection: &Connection) -> Result<Vec<String>, Error> {
-    connection
-        .prepare_cached("SELECT vkey FROM log_keys ORDER BY vkey")
-        .and_then(|mut read| read.query_map((), |row| row.get(0))?.collect())
-        .doing("read the keys of the log")
-}
-
-/// Stores key and note of `head`, whose size and root stay, and the other keys; in a transaction of its own.
-pub(crate) fn change_keys(
-    connection: &Connection,
-    head: &HeadRow,
-    others: &[String],
-) -> rusqlite::Result<()> {
-    let change = rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
-    let values = params![head.vkey, head.note, signed(head.size), head.root.as_bytes()];
-    change.execute("UPDATE head SET vkey = ?, note = ? WHERE id = 1 AND size = ? AND root = ?", values)?;
-    change.execute("DELETE FROM log_keys", ())?;
-    for key in others {
-        change.execute("INSERT INTO log_keys VALUES (?)", [key])?;
-    }
-    change.commit()
 }
 
 /// Moves the head from `old` to `size`; false when the head is not at `old`.
@@ -390,86 +364,6 @@ pub(crate) fn manifests<E: From<Error>>(
     Ok(())
 }
 
-/// Sizes of all stored checkpoints, ascending.
-pub(crate) fn checkpoints(connection: &Connection) -> Result<Vec<u64>, Error> {
-    let doing = "read the cosigned checkpoints";
-    let mut read = connection.prepare_cached("SELECT size FROM checkpoints ORDER BY size").doing(doing)?;
-    let sizes: Vec<i64> = read.query_map((), |row| row.get(0)).and_then(Iterator::collect).doing(doing)?;
-    sizes.into_iter().map(|size| unsigned(size, "a cosigned checkpoint")).collect()
-}
-
-pub(crate) fn checkpoint(connection: &Connection, size: u64) -> Result<Option<CheckpointRow>, Error> {
-    let row: Option<(Vec<u8>, String)> = connection
-        .prepare_cached("SELECT root, note FROM checkpoints WHERE size = ?")
-        .and_then(|mut read| read.query_row([signed(size)], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-        .doing("read a cosigned checkpoint")?;
-    row.map(|(root, note)| Ok(CheckpointRow { size, root: hash(&root, "a cosigned checkpoint")?, note }))
-        .transpose()
-}
-
-pub(crate) fn insert_checkpoint(connection: &Connection, row: &CheckpointRow) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO checkpoints VALUES (?, ?, ?)
-               ON CONFLICT DO UPDATE SET root = excluded.root, note = excluded.note";
-    let values = params![signed(row.size), row.root.as_bytes(), row.note];
-    connection.prepare_cached(sql)?.execute(values).map(drop)
-}
-
-/// The signature lines over the checkpoint of `size`.
-pub(crate) fn cosignatures(connection: &Connection, size: u64) -> Result<Vec<String>, Error> {
-    connection
-        .prepare_cached("SELECT line FROM cosignatures WHERE size = ? ORDER BY cosigner")
-        .and_then(|mut read| read.query_map([signed(size)], |row| row.get(0))?.collect())
-        .doing("read cosignatures")
-}
-
-/// Size, cosigner and line of every cosignature.
-pub(crate) fn all_cosignatures(connection: &Connection) -> Result<Vec<(u64, String, String)>, Error> {
-    let doing = "read cosignatures";
-    let mut read = connection
-        .prepare("SELECT size, cosigner, line FROM cosignatures ORDER BY size, cosigner")
-        .doing(doing)?;
-    let rows: Vec<(i64, String, String)> = read
-        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .and_then(Iterator::collect)
-        .doing(doing)?;
-    rows.into_iter()
-        .map(|(size, cosigner, line)| Ok((unsigned(size, "a cosignature")?, cosigner, line)))
-        .collect()
-}
-
-/// Keeps the newest line of each cosigner.
-pub(crate) fn insert_cosignature(
-    connection: &Connection,
-    size: u64,
-    cosigner: &str,
-    time: u64,
-    line: &str,
-) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO cosignatures VALUES (?, ?, ?, ?)
-               ON CONFLICT DO UPDATE SET time = excluded.time, line = excluded.line WHERE excluded.time > time";
-    connection.prepare_cached(sql)?.execute(params![signed(size), cosigner, signed(time), line]).map(drop)
-}
-
-/// Forgets the cosignatures of checkpoints below `from`, and of all but the newest `most`, but never those of `kept`.
-pub(crate) fn prune_checkpoints(
-    connection: &Connection,
-    from: u64,
-    most: u32,
-    kept: [u64; 2],
-) -> rusqlite::Result<()> {
-    let first: Option<i64> = connection
-        .prepare_cached("SELECT size FROM checkpoints ORDER BY size DESC LIMIT 1 OFFSET ?")?
-        .query_row([most.saturating_sub(1)], |row| row.get(0))
-        .optional()?;
-    let from = signed(from).max(first.unwrap_or(0));
-    let [a, b] = kept.map(signed);
-    for table in ["checkpoints", "cosignatures"] {
-        let sql = format!("DELETE FROM {table} WHERE size < ? AND size NOT IN (?, ?)");
-        connection.prepare_cached(&sql)?.execute([from, a, b])?;
-    }
-    Ok(())
-}
-
 /// Rows of a table, whose name is one of ours.
 pub(crate) fn count(connection: &Connection, table: &'static str) -> Result<u64, Error> {
     let sql = format!("SELECT count(*) FROM {table}");
@@ -493,43 +387,4 @@ fn unsigned(value: i64, what: &str) -> Result<u64, Error> {
 /// SQLite's integers are signed; what is stored here counts leaves, bytes and seconds and stays far below 2^63.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema;
-
-    #[test]
-    fn cosignatures_of_no_use_are_forgotten_and_those_shown_are_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let connection = schema::create(&directory.path().join("ledger.db")).unwrap();
-        let left = |from, most, kept| {
-            for size in 1..=10 {
-                let row = CheckpointRow { size, root: Hash::EMPTY, note: String::new() };
-                insert_checkpoint(&connection, &row).unwrap();
-                insert_cosignature(&connection, size, "w", 1, "line").unwrap();
-            }
-            prune_checkpoints(&connection, from, most, kept).unwrap();
-            let sizes = checkpoints(&connection).unwrap();
-            let cosigned: Vec<u64> =
-                all_cosignatures(&connection).unwrap().into_iter().map(|(size, ..)| size).collect();
-            assert_eq!(sizes, cosigned);
-            sizes
-        };
-        assert_eq!(left(0, 100, [0, 0]).len(), 10);
-        assert_eq!(left(8, 100, [0, 0]), [8, 9, 10]);
-        assert_eq!(left(0, 2, [0, 0]), [9, 10]);
-        assert_eq!(left(6, 2, [3, 1]), [1, 3, 9, 10]);
-    }
-
-    #[test]
-    fn the_newest_line_of_a_cosigner_stays() {
-        let directory = tempfile::tempdir().unwrap();
-        let connection = schema::create(&directory.path().join("ledger.db")).unwrap();
-        for (time, line) in [(5, "five"), (7, "seven"), (6, "six")] {
-            insert_cosignature(&connection, 4, "w", time, line).unwrap();
-        }
-        assert_eq!(cosignatures(&connection, 4).unwrap(), ["seven"]);
-    }
 }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::published::{Published, Signed};
 use crate::randomness::Randomness;
-use crate::store::{self, CheckpointRow};
+use crate::store::{self, CheckpointRow, corrupt};
 
 /// One policy and the newest checkpoint that satisfies it.
 #[derive(Debug)]
@@ -75,6 +75,9 @@ impl View {
                 tracing::warn!(size = row.size, "a checkpoint has its cosignatures too late to be served");
                 Ok(None)
             }
+            Some(known) if known.size == row.size && known.root != row.root => {
+                Err(corrupt(format!("the cosigned checkpoint of size {}", row.size)))
+            }
             Some(known) if known.size == row.size => Ok(Some(known)),
             Some(known) => advance(connection, &known, row).map(Arc::new).map(Some),
         }
@@ -96,6 +99,9 @@ pub(crate) fn newest_satisfying(
     rows.retain(|size| sizes.contains(size));
     rows.sort_unstable_by_key(|size| Reverse(*size));
     for size in rows {
+        if !cosignatures::may_satisfy(connection, policy, size)? {
+            continue;
+        }
         let Some(row) = store::checkpoint(connection, size)? else { continue };
         if !keys.have_signed_row(&row) {
             tracing::error!(size, "a stored checkpoint is not signed by the log and is left out");

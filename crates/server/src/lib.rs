@@ -22,4 +22,6 @@ mod tags_list;
 pub mod telemetry;
 
 pub use self::cosigning::CosigningError;
-pub use self::start::{ServeError, Service, Surroundings, ledger_options, new_log_options, serve};
+pub use self::start::{
+    ServeError, Service, Surroundings, ledger_options, new_log_options, serve, upstream_settings,
+};

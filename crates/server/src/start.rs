@@ -228,7 +228,7 @@ pub fn new_log_options(config: &Config) -> Options {
 }
 
 /// How the registry client is set up.
-pub(crate) fn upstream_settings(config: &Config, lookup: Lookup) -> Settings {
+pub fn upstream_settings(config: &Config, lookup: Lookup) -> Settings {
     let upstreams = config.upstreams.iter().map(|(host, upstream)| {
         let credentials = upstream.credentials.clone();
         let settings = UpstreamSettings {

@@ -1,6 +1,11 @@
 //! `init`: a key and a log where there is neither.
 
+use std::path::PathBuf;
+
+use ledger::Ledger;
 use serde::Serialize;
+use server::config::Config;
+use tlog::{KeyAlgorithm, SigningKey};
 
 use crate::args::{Configuration, Listen};
 use crate::error::CommandError;
@@ -17,6 +22,12 @@ pub(crate) struct Args {
     configuration: Configuration,
     #[command(flatten)]
     listen: Listen,
+    /// Continue the closed log of this data directory: every current record is recorded again
+    #[arg(long, value_name = "DIR")]
+    successor_of: Option<PathBuf>,
+    /// Make the key that `[log] next_key_file` names instead: from the next start on both keys sign
+    #[arg(long, conflicts_with = "successor_of")]
+    next_key: bool,
 }
 
 #[derive(Serialize)]
@@ -30,8 +41,27 @@ struct Made<'a> {
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let config = args.configuration.load_with(args.listen.listen)?;
+    if args.next_key {
+        return next_key(ui, &config);
+    }
     let options = server::new_log_options(&config);
-    let verifier_key = ledger::Ledger::init(&options)?.to_string();
+    let verifier_key = match &args.successor_of {
+        None => Ledger::init(&options)?,
+        Some(directory) => {
+            let closed = Ledger::open(ledger::Options::new(directory))?;
+            if closed.origin() == config.log.origin {
+                let why = format!(
+                    "a successor needs a name of its own, and `{}` is that of the closed log",
+                    closed.origin()
+                );
+                return Err(CommandError::new(anyhow::anyhow!(why))
+                    .hinted("set another `[log] origin` in the configuration"));
+            }
+            let mut progress = ui.progress();
+            Ledger::init_successor(&options, &closed, |done, total| progress.at("records", done, total))?
+        }
+    };
+    let verifier_key = verifier_key.to_string();
     let made = Made {
         origin: &config.log.origin,
         verifier_key: &verifier_key,
@@ -48,5 +78,30 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         "keep a copy of its key, `{}`, in another place: nothing can replace it",
         made.key_file
     ));
+    Ok(Answer::Yes)
+}
+
+/// The second key of a planned change.
+fn next_key(ui: &Ui, config: &Config) -> Result<Answer, CommandError> {
+    let Some(file) = &config.log.next_key_file else {
+        return Err(CommandError::new(anyhow::anyhow!("no file is configured for the next key"))
+            .hinted("name it as `[log] next_key_file` in the configuration"));
+    };
+    let ledger = Ledger::open(server::ledger_options(&Config {
+        log: server::config::LogConfig { next_key_file: None, ..config.log.clone() },
+        ..config.clone()
+    }))?;
+    let seed = super::witness::seed()?;
+    let key =
+        SigningKey::from_seed(ledger.origin(), KeyAlgorithm::Ed25519, &seed).map_err(CommandError::new)?;
+    super::witness::write_key(file, &key)?;
+    let verifier = key.verifier().to_string();
+    ui.print(&verifier, &serde_json::json!({ "verifier_key": verifier }))?;
+    ui.note(format_args!(
+        "made the next key of `{}` in `{}`; from the next start on both keys sign",
+        ledger.origin(),
+        file.display()
+    ));
+    ui.note("give its verifier key to everybody who checks, then put the file in the place of the first one");
     Ok(Answer::Yes)
 }

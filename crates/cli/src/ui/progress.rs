@@ -43,7 +43,10 @@ impl Progress {
     /// `done` of `total` of `what` is done.
     pub(crate) fn at(&mut self, what: &'static str, done: u64, total: u64) {
         match &mut self.0 {
-            Shown::Bar(Some((shown, bar))) if *shown == what => bar.set_position(done),
+            Shown::Bar(Some((shown, bar))) if *shown == what => {
+                bar.set_length(total);
+                bar.set_position(done);
+            }
             Shown::Bar(last) => {
                 clear(last);
                 let bar = bar(what, total);
@@ -57,6 +60,14 @@ impl Progress {
                 }
             }
             Shown::Hidden => {}
+        }
+    }
+
+    /// Takes the bar away while something else is printed.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Shown::Bar(Some((_, bar))) => bar.suspend(print),
+            _ => print(),
         }
     }
 }

@@ -4,11 +4,15 @@
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod environment;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod help;
+#[cfg(test)]
+mod import;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
@@ -21,3 +25,5 @@ mod serve;
 mod service;
 #[cfg(test)]
 mod shells;
+#[cfg(test)]
+mod strangers;

@@ -400,6 +400,28 @@ async fn a_witness_that_has_seen_more_makes_the_ledger_read_only() {
 }
 
 #[tokio::test]
+async fn a_rollback_outweighs_that_the_log_is_closed() {
+    let place = Place::new();
+    let ledger = place.open();
+    ledger.append(crate::place::close()).await.unwrap();
+    assert!(ledger.tag_proof(&numbered(0)).is_ok());
+    ledger.declare_rollback(9);
+    assert_eq!(ledger.read_only(), Some(&ReadOnly::RolledBack { head: 4, guard: 9 }));
+    assert!(matches!(ledger.tag_proof(&numbered(0)), Err(Error::ReadOnly(_))));
+}
+
+#[tokio::test]
+async fn a_log_without_its_key_takes_no_cosignatures() {
+    let place = demanding();
+    recorded(&place.open(), 0..2).await;
+    std::fs::remove_file(place.data().join("log.key")).unwrap();
+    let ledger = place.open();
+    let signed = newest(&ledger);
+    let refused = ledger.add_cosignatures(signed.size, &[Cosigner::new("w1").line(&signed)]).await;
+    assert!(matches!(refused, Err(CosignError::Append(AppendError::ReadOnly(_)))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_rollback_refuses_what_waits_in_the_queue_and_further_cosignatures() {
     let place = demanding();
     let ledger = place.open();

@@ -1,0 +1,167 @@
+//! `monitor`: follows a log and reports what happens to tags.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use audit::Http;
+use audit::monitor::{Follow, Monitor, Registry, Settings, Start, Watch, Webhook};
+use oci::{Name, TagName};
+use server::policy::Pattern;
+use tlog::VerifierKey;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::stranger;
+use crate::args::Configuration;
+use crate::error::CommandError;
+use crate::ui::{Answer, Ui};
+use crate::values;
+
+/// Follow a log, and report what happens to tags
+///
+/// Prints one line of JSON for each tag that is recorded, moved, re-pinned, thawed or seen at a new digest, and for each
+/// first digest that the real registry never served, where `--check` asks it. Every event is printed, fed and sent once,
+/// also over a restart; a webhook gets it again, under the same id, only if this process dies while it is being sent.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// URL of the service or of the log, or the directory of an export
+    #[arg(value_name = "URL|DIR")]
+    log: String,
+    /// The log's verifier key, from somebody you trust
+    #[arg(long, value_name = "VKEY", env = "TLOGISTRY_LOG_KEY", value_parser = values::log_key)]
+    log_key: VerifierKey,
+    /// Tags to report, as in a `[[policy]]`; may be repeated [default: all]
+    #[arg(long, value_name = "PATTERN", value_parser = stranger::pattern)]
+    watch: Vec<Pattern>,
+    /// A repository to ask the log for by proof, instead of reading every leaf; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "watch", value_parser = repository)]
+    repository: Vec<Name>,
+    /// First digests to compare with the real registry, asked past the log; may be repeated [default: none]
+    #[arg(long, value_name = "PATTERN", value_parser = stranger::pattern)]
+    check: Vec<Pattern>,
+    /// Write an Atom feed to this file
+    #[arg(long, value_name = "FILE")]
+    feed: Option<PathBuf>,
+    /// Send each event to this URL
+    #[arg(long, value_name = "URL", requires = "webhook_secret_file")]
+    webhook: Option<String>,
+    /// The secret that signs what is sent (HMAC-SHA256); its first line
+    #[arg(long, value_name = "FILE", requires = "webhook")]
+    webhook_secret_file: Option<PathBuf>,
+    /// Begin with leaf 0 of a log that is new here, instead of what comes next
+    #[arg(long)]
+    from_beginning: bool,
+    /// Look once, and end
+    #[arg(long)]
+    once: bool,
+    /// How long to wait between two looks
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = values::span)]
+    interval: Duration,
+    /// Directory of what was seen before [default: tlogistry/client in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Upstreams are reached as this configuration says
+    #[command(flatten)]
+    configuration: Configuration,
+}
+
+pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
+    server::telemetry::log::install(server::config::LogFormat::Text, ui.verbosity().saturating_sub(1));
+    let state = stranger::state(args.state_dir.as_deref())?;
+    let registry = if args.check.is_empty() {
+        None
+    } else {
+        let config = args.configuration.load()?;
+        let client = upstream::Client::new(server::upstream_settings(&config, upstream::Lookup::System));
+        Some(Registry { client: client.map_err(CommandError::new)?, watch: watch(args.check) })
+    };
+    let webhook = match (args.webhook, args.webhook_secret_file) {
+        (Some(url), Some(file)) => {
+            let text = stranger::read(&file)?;
+            Some(Webhook { url, secret: text.lines().next().unwrap_or_default().into() })
+        }
+        _ => None,
+    };
+    let follow = match (args.repository, args.watch) {
+        (names, _) if !names.is_empty() => Follow::Repositories(names),
+        (_, patterns) if patterns.is_empty() => Follow::Leaves(Watch::everything()),
+        (_, patterns) => Follow::Leaves(watch(patterns)),
+    };
+    let settings = Settings {
+        log: stranger::log(&args.log)?,
+        key: args.log_key,
+        state,
+        follow,
+        start: if args.from_beginning { Start::Beginning } else { Start::Now },
+        registry,
+        feed: args.feed,
+        webhooks: webhook.into_iter().collect(),
+        http: Http::default(),
+    };
+    let mut monitor = Monitor::open(settings)?;
+    stranger::wait(follow_log(ui, &mut monitor, args.once, args.interval))?;
+    Ok(Answer::Yes)
+}
+
+async fn follow_log(
+    ui: &Ui,
+    monitor: &mut Monitor,
+    once: bool,
+    interval: Duration,
+) -> Result<(), CommandError> {
+    let unwaited = |error| CommandError::new(error).because_of("cannot wait for signals");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unwaited)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unwaited)?;
+    loop {
+        let looked = tokio::select! {
+            looked = monitor.step(stranger::now()) => looked,
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+        };
+        monitor.lines(|text| {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(text.as_bytes())?;
+            stdout.flush()
+        })?;
+        match looked {
+            Ok(step) => {
+                for undelivered in &step.undelivered {
+                    ui.note(format_args!(
+                        "`{}` did not take an event yet: {}",
+                        undelivered.receiver, undelivered.why
+                    ));
+                }
+                ui.note(format_args!(
+                    "size {}, new events: {}, first sights confirmed: {}, waiting: {}",
+                    step.size, step.events, step.confirmed, step.pending
+                ));
+            }
+            // A log that is at fault is not followed further; one that cannot be reached is asked again.
+            Err(error) if once || error.answer() == audit::Answer::No => return Err(error.into()),
+            Err(error) => ui.note(format_args!("could not look: {error}")),
+        }
+        if once {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+        }
+    }
+}
+
+/// Tags that one of the patterns matches.
+fn watch(patterns: Vec<Pattern>) -> Watch {
+    Watch::new(move |tag: &TagName| {
+        let subject = tag.to_string();
+        patterns.iter().any(|pattern| pattern.matches(&subject))
+    })
+}
+
+/// `ghcr.io/org/app`
+fn repository(text: &str) -> Result<Name, values::Wrong> {
+    Name::canonicalize(text).map_err(|error| {
+        values::Wrong::new(&error, "name a repository without a tag, such as `ghcr.io/org/app`")
+    })
+}

@@ -1,0 +1,114 @@
+//! What the verbs of a stranger share: whom to believe, where the memory is, how errors of `audit` end.
+//! It must not know what is checked.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use audit::{Answer as Verdict, Http, Source, Trust};
+use server::policy::Pattern;
+use tlog::VerifierKey;
+
+use crate::error::{CommandError, Kind};
+use crate::values::{self, Wrong};
+
+/// Whom to believe, and the memory of what was seen.
+#[derive(Debug, clap::Args)]
+pub(super) struct Trusting {
+    /// A verifier key of the log, from somebody you trust; may be repeated while a log changes its key
+    #[arg(long = "log-key", value_name = "VKEY", env = "TLOGISTRY_LOG_KEY", value_parser = values::log_key)]
+    keys: Vec<VerifierKey>,
+    /// A C2SP tlog-policy file: logs, witnesses, how many of them; a group named `auditors` counts as such
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Directory of what was seen before [default: tlogistry/client in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+}
+
+impl Trusting {
+    /// The keys and the policy.
+    pub(super) fn trust(&self) -> Result<Trust, CommandError> {
+        let mut trust = match &self.policy {
+            Some(path) => {
+                let text = read(path)?;
+                Trust::of_policy(&text)?
+            }
+            None => Trust::default(),
+        };
+        for key in &self.keys {
+            trust = trust.and_key(key.clone())?;
+        }
+        if trust.logs().is_empty() {
+            return Err(audit::Error::NoKey.into());
+        }
+        Ok(trust)
+    }
+
+    /// Where the memory is.
+    pub(super) fn state(&self) -> Result<PathBuf, CommandError> {
+        state(self.state_dir.as_deref())
+    }
+}
+
+/// Where the memory is, if nobody says otherwise.
+pub(super) fn state(named: Option<&Path>) -> Result<PathBuf, CommandError> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let default = || {
+        let home = || set("HOME").map(|home| home.join(".local/state"));
+        set("XDG_STATE_HOME").or_else(home).map(|state| state.join("tlogistry/client"))
+    };
+    named.map(Path::to_owned).or_else(default).ok_or_else(|| {
+        let nowhere = "no directory for what was seen before: neither `$XDG_STATE_HOME` nor `$HOME` is set";
+        CommandError::new(anyhow::anyhow!(nowhere)).hinted("name one with `--state-dir DIR`")
+    })
+}
+
+impl From<audit::Error> for CommandError {
+    fn from(error: audit::Error) -> Self {
+        let hint = match &error {
+            audit::Error::NoKey => Some(
+                "get the key from somebody you trust (the service shows its own at `/log/vkey`), then `--log-key VKEY`",
+            ),
+            audit::Error::UntrustedLog { .. } => {
+                Some("is `--log-key` the key of this very log? a log never changes its name")
+            }
+            audit::Error::Unreachable { .. } => Some("is the URL right, and the service running?"),
+            _ => None,
+        };
+        let kind = if error.answer() == Verdict::No { Kind::No } else { Kind::CouldNotRun };
+        let mut wrapped = Self { kind, ..Self::new(error) };
+        wrapped.hints.extend(hint.map(str::to_owned));
+        wrapped
+    }
+}
+
+/// A log's files: a URL of a service or of the log itself, or the directory of an export.
+pub(super) fn log(place: &str) -> Result<Source, CommandError> {
+    let source = Source::open(place, &Http::default())?;
+    let is_prefix = !place.contains("://") || place.trim_end_matches('/').ends_with("/log");
+    Ok(if is_prefix { source } else { source.below("log") })
+}
+
+/// Unix seconds.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since: Duration| since.as_secs())
+}
+
+/// Waits for something.
+pub(super) fn wait<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| CommandError::new(error).because_of("cannot wait for anything"))?;
+    runtime.block_on(work)
+}
+
+/// A small file of text.
+pub(super) fn read(path: &Path) -> Result<String, CommandError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CommandError::new(error).because_of(format!("cannot read `{}`", path.display())))
+}
+
+/// A pattern over `<host>/<repository>:<tag>`.
+pub(super) fn pattern(text: &str) -> Result<Pattern, Wrong> {
+    text.parse()
+        .map_err(|error| Wrong::new(&error, "write it as in a `[[policy]]`, such as `ghcr.io/org/*:*`"))
+}
