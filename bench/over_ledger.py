@@ -11,7 +11,7 @@ import time
 import peers
 from measure import alternate, median, say
 from peers import ROOT, TOOLS
-from processes import Processes, resident_megabytes
+from processes import SERVER_CORE, Processes, pinned, resident_megabytes
 
 UNITS = {"ns": 1e-6, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 LATENCY = r"p50 ([\d.]+)(ns|µs|ms|s), p99 ([\d.]+)(ns|µs|ms|s)"
@@ -125,10 +125,10 @@ def million(table, example, binary, scratch, tags):
 def proofs(table, quick):
     """Criterion's own figures; it repeats each until its mean is known."""
     say("proofs and replay")
-    command = ["cargo", "bench", "-q", "-p", "taglog", "--bench", "proofs", "--", "--noplot"]
-    if quick:
-        command.append("--quick")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+    command = ["cargo", "bench", "-q", "-p", "taglog", "--bench", "proofs"]
+    subprocess.run([*command, "--no-run"], cwd=ROOT, check=True, timeout=1800)
+    command += ["--", "--noplot", *(["--quick"] if quick else [])]
+    done = subprocess.run(pinned(SERVER_CORE, command), cwd=ROOT, capture_output=True, text=True, timeout=1800)
     if done.returncode != 0:
         raise SystemExit(f"taglog's benchmark: {done.stderr}")
     size = number(done.stdout, r"3 cosignatures: (\d+) bytes")
