@@ -19,14 +19,36 @@ use crate::error::Error;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
+/// At which checkpoint a question is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum At {
+    /// The published one.
+    Newest,
+    /// The newest that enough witnesses have cosigned: older, where none of them is waited for.
+    Cosigned,
+    /// The newest that enough auditors have cosigned.
+    Audited,
+}
+
+impl At {
+    /// By the query of a request.
+    pub(crate) fn of_query(query: Option<&str>) -> Self {
+        match query {
+            Some("cosigned") => Self::Cosigned,
+            Some("audited") => Self::Audited,
+            _ => Self::Newest,
+        }
+    }
+}
+
 /// `GET /log/<path>`.
-pub(crate) fn log(app: &App, method: &Method, path: &str, audited: bool) -> Result<Response<Body>, Error> {
+pub(crate) fn log(app: &App, method: &Method, path: &str, at: At) -> Result<Response<Body>, Error> {
     if let Some(name) = path.strip_prefix("tags/") {
-        return repository(app, method, name, audited);
+        return repository(app, method, name, at);
     }
     match path {
         "checkpoint" => {
-            let published = published(app, "the checkpoint", audited)?;
+            let published = published(app, "the checkpoint", at)?;
             Ok(answer(method, TEXT, NO_CACHE, published.note.to_string()))
         }
         "vkey" => Ok(answer(method, TEXT, NO_CACHE, format!("{}\n", app.ledger.verifier_key()))),
@@ -34,31 +56,26 @@ pub(crate) fn log(app: &App, method: &Method, path: &str, audited: bool) -> Resu
     }
 }
 
-/// `GET /proof/<reference>`: what the published log says of a tag, present or absent. With `audited`
-/// at the newest checkpoint that enough auditors have cosigned.
-pub(crate) fn proof(
-    app: &App,
-    method: &Method,
-    reference: &str,
-    audited: bool,
-) -> Result<Response<Body>, Error> {
+/// `GET /proof/<reference>`: what the log says of a tag at a checkpoint, present or absent.
+pub(crate) fn proof(app: &App, method: &Method, reference: &str, at: At) -> Result<Response<Body>, Error> {
     let tag = tag_name(reference)?;
     let subject = tag.to_string();
-    let published = published(app, &subject, audited)?;
+    let published = published(app, &subject, at)?;
     let text = app.ledger.tag_proof_at(&published, &tag).map_err(|source| unprovable(&subject, source))?;
     Ok(answer(method, TEXT, NO_CACHE, text))
 }
 
 /// `GET /log/tags/<host>/<repository>`: the same of all tags of a repository.
-fn repository(app: &App, method: &Method, name: &str, audited: bool) -> Result<Response<Body>, Error> {
+fn repository(app: &App, method: &Method, name: &str, at: At) -> Result<Response<Body>, Error> {
     let name = Name::canonicalize(name).map_err(|error| Error::BadRequest { message: error.to_string() })?;
     let subject = name.to_string();
-    let published = published(app, &subject, audited)?;
+    let published = published(app, &subject, at)?;
     let text = app.ledger.repository_proof_at(&published, &name);
     let text = text.map_err(|source| unprovable(&subject, source))?;
     Ok(answer(method, TEXT, NO_CACHE, text))
 }
 
+<<<<<<< HEAD
 /// The published checkpoint, or the newest that enough auditors have cosigned.
 fn published(app: &App, subject: &str, audited: bool) -> Result<Arc<Published>, Error> {
     if audited {
@@ -67,6 +84,16 @@ fn published(app: &App, subject: &str, audited: bool) -> Result<Arc<Published>, 
         return app.ledger.audited().or_else(|| app.ledger.cosigned()).ok_or_else(none);
     }
     app.ledger.published().map_err(|source| unprovable(subject, source))
+=======
+fn published(app: &App, subject: &str, at: At) -> Result<Arc<Published>, Error> {
+    let (cosigned, whose) = match at {
+        At::Newest => return app.ledger.published().map_err(|source| unprovable(subject, source)),
+        At::Cosigned => (app.ledger.cosigned(), "witnesses"),
+        At::Audited => (app.ledger.audited(), "auditors"),
+    };
+    let none = || Error::NotFound { what: format!("a checkpoint that enough {whose} have cosigned") };
+    cosigned.ok_or_else(none)
+>>>>>>> w/witness
 }
 
 /// Whether a page may say that the log has `record` of a tag, or none: only what `/proof` shows as well.

@@ -49,7 +49,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// A server's prefix: the proof is at `proof/<reference>` below it, the log at `log`. Where the policy is not content
-    /// with that proof, `proof/<reference>?audited` is asked for, whose cosignatures may have taken longer.
+    /// with that proof, the same is asked for with `?cosigned` and `?audited`: cosignatures take their time.
     Server(Source),
     /// A saved one.
     Saved {
@@ -74,7 +74,7 @@ pub async fn verify(settings: &Settings) -> Result<Report, Error> {
     let (text, place, log) = fetch(&settings.proof, &tag).await?;
     let proved = prove(settings, &tag, &text, &place)?;
     let (proved, cosigned, is_saved) = match proved.cosigned(settings) {
-        Err(Error::Quorum { cosigned }) => match audited(settings, &tag, &proved).await? {
+        Err(Error::Quorum { cosigned }) => match cosigned_earlier(settings, &tag, &proved).await? {
             Some((proved, cosigned)) => (proved, cosigned, true),
             None => return Err(Error::Quorum { cosigned }),
         },
@@ -128,28 +128,31 @@ fn prove<'a>(settings: &'a Settings, tag: &TagName, text: &str, place: &str) -> 
     Ok(Proved { verified, signers, key, place: place.to_owned() })
 }
 
-/// The proof at the newest checkpoint that auditors have cosigned, where the server has one, the policy is content with
-/// it, and the tag still means the same at the `newest` one: what it meant before helps nobody.
-async fn audited<'a>(
+/// The proof at the newest checkpoint that enough witnesses or auditors of the server's have cosigned, where the policy
+/// is content with it, and the tag still means the same at the `newest` one: what it meant before helps nobody.
+async fn cosigned_earlier<'a>(
     settings: &'a Settings,
     tag: &TagName,
     newest: &Proved<'_>,
 ) -> Result<Option<(Proved<'a>, Cosigned)>, Error> {
     let Proof::Server(server) = &settings.proof else { return Ok(None) };
-    let path = format!("proof/{tag}?audited");
-    let text = match server.text(&path, MAX_PROOF).await {
-        Ok(text) => text,
-        Err(error) => {
-            tracing::debug!(%error, "there is no proof that auditors have cosigned");
-            return Ok(None);
+    for by in ["cosigned", "audited"] {
+        let path = format!("proof/{tag}?{by}");
+        let text = match server.text(&path, MAX_PROOF).await {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::debug!(%error, "there is no such proof");
+                continue;
+            }
+        };
+        let proved = prove(settings, tag, &text, &server.place(&path))?;
+        match proved.cosigned(settings) {
+            Err(Error::Quorum { .. }) => {}
+            Ok(_) if proved.verified.current != newest.verified.current => {}
+            cosigned => return Ok(Some((proved, cosigned?))),
         }
-    };
-    let proved = prove(settings, tag, &text, &server.place(&path))?;
-    match proved.cosigned(settings) {
-        Err(Error::Quorum { .. }) => Ok(None),
-        Ok(_) if proved.verified.current != newest.verified.current => Ok(None),
-        cosigned => Ok(Some((proved, cosigned?))),
     }
+    Ok(None)
 }
 
 /// The tag that a reference names.

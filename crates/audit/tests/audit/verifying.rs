@@ -231,7 +231,7 @@ fn audited_and_newest() -> (Log, Log) {
 const AUDITORS: &str = "group auditors any a1\nquorum auditors\n";
 
 #[tokio::test]
-async fn auditors_that_the_policy_demands_are_asked_for_where_the_newest_proof_has_none() {
+async fn whom_the_policy_demands_is_asked_for_where_the_newest_proof_has_no_cosignatures() {
     let (audited, newest) = audited_and_newest();
     let (web, state) = (Web::of(&newest), Directory::empty());
     // The client has seen the newest one already.
@@ -240,7 +240,7 @@ async fn auditors_that_the_policy_demands_are_asked_for_where_the_newest_proof_h
     let refused = ask_as_it_is(&web, trust.clone(), &state).await;
     assert!(matches!(refused, Err(Error::Quorum { cosigned }) if cosigned.is_empty()));
 
-    web.prove_audited(&audited, name(0), "v0");
+    web.prove_at("audited", &audited, name(0), "v0");
     let report = ask_as_it_is(&web, trust.clone(), &state).await.unwrap();
     assert!(report.is_accepted(), "{report}");
     assert_eq!(
@@ -263,7 +263,7 @@ async fn what_a_tag_meant_when_it_was_audited_is_no_answer_once_it_means_somethi
     newest.batch([supersede(name(0), "v0", &digest("v0"), &digest("new"), EPOCH + 50)]);
     let (web, state) = (Web::of(&newest), Directory::empty());
     web.prove(&newest, name(0), "v0");
-    web.prove_audited(&audited, name(0), "v0");
+    web.prove_at("audited", &audited, name(0), "v0");
     let refused = ask_as_it_is(&web, policy(&newest, AUDITORS), &state).await;
     assert!(matches!(refused, Err(Error::Quorum { .. })));
 }
@@ -275,17 +275,17 @@ async fn what_auditors_did_not_cosign_is_not_audited_because_the_server_says_so(
     web.prove(&newest, name(0), "v0");
     // Nobody, a stranger, and another history that was cosigned.
     audited.cosigners.clear();
-    web.prove_audited(&audited, name(0), "v0");
+    web.prove_at("audited", &audited, name(0), "v0");
     let trust = policy(&newest, AUDITORS);
     assert!(matches!(ask_as_it_is(&web, trust.clone(), &state).await, Err(Error::Quorum { .. })));
     audited.cosigners = vec![(cosigner("a1", 99), NOW - 60)];
-    web.prove_audited(&audited, name(0), "v0");
+    web.prove_at("audited", &audited, name(0), "v0");
     assert!(matches!(ask_as_it_is(&web, trust.clone(), &state).await, Err(Error::Quorum { .. })));
     ask(&web, &newest, &state).await.unwrap();
     let mut forked = audited.clone();
     forked.grow(50..51);
     forked.cosigners = vec![(cosigner("a1", 13), NOW - 60)];
-    web.prove_audited(&forked, name(0), "v0");
+    web.prove_at("audited", &forked, name(0), "v0");
     let (evidence, verdict) = written(ask_as_it_is(&web, trust, &state).await.unwrap_err());
     assert!(matches!(evidence.fault, Fault::Fork { .. }), "{}", evidence.why);
     assert_eq!(verdict, Verdict::Proven);

@@ -17,6 +17,7 @@ use super::body::{Body, full};
 use super::{pages, request_id, respond};
 use crate::app::App;
 use crate::error::Error;
+use crate::log_api::At;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
 use crate::{blobs, collector, health, log_api, tags_list};
@@ -205,15 +206,15 @@ fn ping() -> Response<Body> {
 /// Log, proofs and pages: open only where the configuration says so.
 async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen<'_>) -> Response<Body> {
     let path = parts.uri.path();
-    let audited = parts.uri.query() == Some("audited");
+    let at = At::of_query(parts.uri.query());
     if let Some(path) = path.strip_prefix("/log/") {
         seen.kind = Kind::Log;
-        return plain(app, open(app).and_then(|()| log_api::log(app, &parts.method, path, audited)));
+        return plain(app, open(app).and_then(|()| log_api::log(app, &parts.method, path, at)));
     }
     if let Some(reference) = path.strip_prefix("/proof/") {
         seen.kind = Kind::Proof;
         let reference = reference.replace("%3A", ":").replace("%3a", ":");
-        return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference, audited)));
+        return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference, at)));
     }
     seen.kind = Kind::Page;
     pages::page(app, parts).await

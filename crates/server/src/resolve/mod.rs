@@ -89,7 +89,7 @@ async fn resolved(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
     }
     if let Some(record) = &record
         && app.freshness.is_fresh(&key, Instant::now())
-        && !verdict::wants_freezing(pinned(app, &ask, record)?, ask.decision.action)
+        && !verdict::wants_freezing(pinned(app, ask, record)?, ask.decision.action)
     {
         return recorded(app, ask, record, None).await;
     }

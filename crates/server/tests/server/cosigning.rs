@@ -18,7 +18,7 @@ fn is_recorded(proof: &Reply, tag: &str, witnessed: &Witnessed) -> bool {
     taglog::verify(proof.text(), &tag, &witnessed.log).unwrap().current.is_some()
 }
 
-async fn proof(service: &Running, tag: &str) -> Reply {
+async fn proof_of(service: &Running, tag: &str) -> Reply {
     service.get(&format!("/proof/{APP}:{tag}")).await
 }
 
@@ -51,7 +51,7 @@ async fn in_best_effort_mode_no_answer_of_a_witness_holds_up_a_first_pull() {
             witnessed.place.push("team/app", tag);
             let pulled = service.pull("team/app", tag).await;
             assert_eq!((pulled.status, pulled.header("tlog-first-seen")), (200, Some("true")), "{say:?}");
-            assert!(is_recorded(&proof(&service, tag).await, tag, &witnessed), "{say:?}");
+            assert!(is_recorded(&proof_of(&service, tag).await, tag, &witnessed), "{say:?}");
         }
         witnessed.witness().asked_beyond(0).await;
         let checkpoint = service.get("/log/checkpoint").await;
@@ -59,6 +59,33 @@ async fn in_best_effort_mode_no_answer_of_a_witness_holds_up_a_first_pull() {
         witnessed.witness().say(Say::Truth);
         cosigned(&service, &witnessed).await;
     }
+}
+
+#[tokio::test]
+async fn what_witnesses_have_cosigned_is_served_beside_what_is_newest() {
+    let witnessed = Witnessed::new(1, 1, "").await;
+    let service = witnessed.place.start().await;
+    for tag in ["v1", "v2"] {
+        witnessed.place.push("team/app", tag);
+    }
+    service.pull("team/app", "v1").await;
+    until("the record is cosigned", async || {
+        let proof = service.get(&format!("/proof/{APP}:v1?cosigned")).await;
+        proof.status == 200 && is_recorded(&proof, "v1", &witnessed)
+    })
+    .await;
+    witnessed.witness().say(Say::Nothing);
+    service.pull("team/app", "v2").await;
+    assert!(!witnessed.satisfied_by(service.get("/log/checkpoint").await.text()));
+    let cosigned = service.get("/log/checkpoint?cosigned").await;
+    assert!(witnessed.satisfied_by(cosigned.text()), "{}", cosigned.text());
+    let proof = service.get(&format!("/proof/{APP}:v1?cosigned")).await;
+    assert!(is_recorded(&proof, "v1", &witnessed));
+    let verified = taglog::verify(proof.text(), &tag_name(&format!("{APP}:v1")), &witnessed.log).unwrap();
+    assert!(witnessed.satisfied_by(&verified.checkpoint.note().to_string()));
+    asks_for_patience(&service.get(&format!("/proof/{APP}:v2?cosigned")).await);
+    asks_for_patience(&service.get(&format!("/log/tags/{APP}?cosigned")).await);
+    assert!(is_recorded(&proof_of(&service, "v2").await, "v2", &witnessed));
 }
 
 #[tokio::test]
@@ -80,23 +107,23 @@ async fn where_cosignatures_are_demanded_nothing_goes_out_before_they_are_there(
             assert!(error(&refused).1.contains("is recorded, but"), "{}", refused.text());
             witnessed.witness().asked_beyond(asked).await;
         }
-        asks_for_patience(&proof(&service, "v1").await);
+        asks_for_patience(&proof_of(&service, "v1").await);
         asks_for_patience(&service.get(&format!("/t/{APP}:v1")).await);
         asks_for_patience(&service.get(&format!("/log/tags/{APP}")).await);
         let checkpoint = service.get("/log/checkpoint").await;
         assert!(witnessed.satisfied_by(checkpoint.text()), "{say:?}");
         assert_eq!(service.size(), before, "{say:?}");
         assert!(service.ledger.signed().borrow().size > before, "the record is there");
-        assert!(!is_recorded(&proof(&service, "nobody").await, "nobody", &witnessed));
+        assert!(!is_recorded(&proof_of(&service, "nobody").await, "nobody", &witnessed));
         // What they have cosigned does not need them any more.
         assert_eq!(service.pull("team/app", "known").await.body, known.manifest, "{say:?}");
-        assert!(is_recorded(&proof(&service, "known").await, "known", &witnessed));
+        assert!(is_recorded(&proof_of(&service, "known").await, "known", &witnessed));
 
         witnessed.witness().say(Say::Truth);
         until("the tag is served", async || service.pull("team/app", "v1").await.status == 200).await;
         let served = service.pull("team/app", "v1").await;
         assert_eq!((served.body, served.status), (image.manifest, 200), "{say:?}");
-        assert!(is_recorded(&proof(&service, "v1").await, "v1", &witnessed));
+        assert!(is_recorded(&proof_of(&service, "v1").await, "v1", &witnessed));
         assert!(witnessed.satisfied_by(service.get("/log/checkpoint").await.text()), "{say:?}");
     }
 }
@@ -114,12 +141,12 @@ async fn a_first_pull_waits_for_the_witnesses_and_its_proof_is_there_at_once() {
         let url = service.url(&format!("/v2/{APP}/manifests/{tag}"));
         let pull = tokio::spawn(async move { testkit::wire::get(&url).await });
         witnessed.witness().asked_beyond(asked).await;
-        asks_for_patience(&proof(&service, tag).await);
+        asks_for_patience(&proof_of(&service, tag).await);
         assert!(!pull.is_finished());
         witnessed.witness().say(Say::Truth);
         let pulled = pull.await.unwrap();
         assert_eq!((pulled.status, pulled.header("tlog-first-seen")), (200, Some("true")));
-        let proof = proof(&service, tag).await;
+        let proof = proof_of(&service, tag).await;
         assert!(is_recorded(&proof, tag, &witnessed));
         let verified =
             taglog::verify(proof.text(), &tag_name(&format!("{APP}:{tag}")), &witnessed.log).unwrap();
@@ -160,7 +187,7 @@ async fn nothing_is_signed_or_denied_until_the_witnesses_have_said_what_they_hol
     assert!(ready_line.text().contains("nothing is signed until the witnesses"), "{}", ready_line.text());
     witnessed.place.push("team/app", "v1");
     asks_for_patience(&service.pull("team/app", "v1").await);
-    asks_for_patience(&proof(&service, "v1").await);
+    asks_for_patience(&proof_of(&service, "v1").await);
     asks_for_patience(&service.get(&format!("/t/{APP}:v1")).await);
     asks_for_patience(&service.get("/log/checkpoint").await);
     assert_eq!(service.ledger.signed().borrow().size, 2);
@@ -226,7 +253,7 @@ async fn a_snapshot_that_was_put_back_is_found_out_by_those_who_have_seen_more()
     witnessed.place.push("team/app", "v3");
     for tag in ["v2", "v3"] {
         asks_for_patience(&service.pull("team/app", tag).await);
-        let proof = proof(&service, tag).await;
+        let proof = proof_of(&service, tag).await;
         asks_for_patience(&proof);
         assert!(proof.text().contains("ROLLED BACK"), "{}", proof.text());
         let page = service.get(&format!("/t/{APP}:{tag}")).await;
@@ -267,7 +294,7 @@ async fn cosignatures_and_what_is_published_survive_a_restart_without_witnesses(
     let service = witnessed.place.start().await;
     assert_eq!((service.pull("team/app", "v1").await.status, service.size()), (200, size));
     assert!(witnessed.satisfied_by(service.get("/log/checkpoint").await.text()));
-    assert!(is_recorded(&proof(&service, "v1").await, "v1", &witnessed));
+    assert!(is_recorded(&proof_of(&service, "v1").await, "v1", &witnessed));
     asks_for_patience(&service.pull("team/app", "v2").await);
     witnessed.witness().say(Say::Truth);
     until("the tag is served", async || service.pull("team/app", "v2").await.status == 200).await;

@@ -78,10 +78,10 @@ impl Web {
         self.0.push_file(&format!("proof/{name}:{tag}"), proof, "text/plain");
     }
 
-    /// What auditors have cosigned of it.
-    pub(crate) fn prove_audited(&self, log: &Log, name: &str, tag: &str) {
+    /// The proof at an earlier checkpoint, by the query that asks for it.
+    pub(crate) fn prove_at(&self, query: &str, log: &Log, name: &str, tag: &str) {
         let proof = log.proof(&super::tag_of(name, tag));
-        self.0.push_file(&format!("proof/{name}:{tag}?audited"), proof, "text/plain");
+        self.0.push_file(&format!("proof/{name}:{tag}?{query}"), proof, "text/plain");
     }
 
     /// The server's prefix.
