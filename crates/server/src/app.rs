@@ -15,7 +15,7 @@ use crate::admin::Command;
 use crate::config::Config;
 use crate::edge::request_id::RequestIds;
 use crate::error::Error;
-use crate::resolve::{Ask, Flights, Freshness, Served};
+use crate::resolve::{Ask, Flights, Freshness, Question, Served};
 use crate::telemetry::metrics::Metrics;
 
 /// The running service.
@@ -23,7 +23,7 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) ledger: Ledger,
     pub(crate) upstream: upstream::Client,
-    pub(crate) flights: Flights<TagKey, Result<Served, Error>>,
+    pub(crate) flights: Flights<Question, Result<Served, Error>>,
     pub(crate) freshness: Freshness,
     pub(crate) metrics: Metrics,
     pub(crate) request_ids: RequestIds,

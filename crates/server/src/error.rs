@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{AppendError, ReadOnly};
+use ledger::{AppendError, Budget, ReadOnly};
 use oci::{Digest, Name, RouteError, Sha256Digest, Tag};
 
 /// The evidence that upstream moved a recorded tag.
@@ -95,6 +95,12 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether it is one client's own budget that is spent, and nobody else's.
+    pub(crate) fn is_a_clients_budget(&self) -> bool {
+        let Self::NotRecorded { source, .. } = self else { return false };
+        matches!(**source, AppendError::Budget { budget: Budget::Client, .. })
+    }
+
     /// How long a client should wait, where that is known.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

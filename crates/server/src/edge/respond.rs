@@ -274,14 +274,17 @@ fn moved_detail(app: &App, moved: &Moved) -> serde_json::Value {
 }
 
 fn record_detail(app: &App, record: &RecordHead) -> serde_json::Value {
-    json!({
+    let mut detail = json!({
         "reference": format!("{}:{}", record.name, record.tag),
         "recorded": record.digest.to_string(),
         "index": record.index,
         "time": rfc3339(record.time),
         "log": app.ledger.origin(),
-        "proof": app.proof_url(&record.name, &record.tag),
-    })
+    });
+    if let Some(detail) = detail.as_object_mut().filter(|_| app.config.public) {
+        detail.insert("proof".to_owned(), json!(app.proof_url(&record.name, &record.tag)));
+    }
+    detail
 }
 
 /// Unix seconds as RFC 3339 in UTC.

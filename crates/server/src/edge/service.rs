@@ -158,7 +158,8 @@ async fn registry<'a>(
         Route::TagsList { name, query } => {
             label(Kind::Tags, Some(&name));
             allowed(app, &name)?;
-            tags_list::page(app, method, &name, &parsed.requested_name, &query).await?
+            let namespace = parsed.namespace.as_ref();
+            tags_list::page(app, method, &name, &parsed.requested_name, namespace, &query).await?
         }
         Route::Referrers { name, .. } => {
             label(Kind::Referrers, Some(&name));

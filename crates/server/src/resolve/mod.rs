@@ -37,6 +37,9 @@ pub(crate) struct Ask {
     pub(crate) client: IpAddr,
 }
 
+/// What a flight is about: a tag, for all who ask; or for one client alone, whose budget counts.
+pub(crate) type Question = (TagKey, Option<IpAddr>);
+
 /// What a client gets.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
@@ -93,15 +96,22 @@ async fn resolved(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
     {
         return recorded(app, ask, record, None).await;
     }
-    let (flight, shared) = app.flights.join(&key, || {
-        let (app, ask) = (Arc::clone(app), ask.clone());
-        async move { check(&app, &ask, key).await }
-    });
+    let fly = |of| {
+        app.flights.join(&(key, of), || {
+            let (app, ask) = (Arc::clone(app), ask.clone());
+            async move { check(&app, &ask, key).await }
+        })
+    };
+    let (flight, shared) = fly(None);
     if shared {
         app.metrics.shared();
     }
     let outcome = match &record {
-        None => flight.await,
+        None => match flight.await {
+            // The budget was that of whoever asked first; who only shared the question has one of its own.
+            Some(Err(error)) if shared && error.is_a_clients_budget() => fly(Some(ask.client)).0.await,
+            outcome => outcome,
+        },
         // The check goes on, and records what it finds; this pull does not wait for it.
         Some(record) => match tokio::time::timeout(app.config.recheck_timeout, flight).await {
             Ok(outcome) => outcome,

@@ -48,9 +48,7 @@ pub(super) async fn against_upstream(
             settle(app, ask, record, fetched).await
         }
         Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Denied { had_credentials: false } => {
-                gone(app, ask, &record).await
-            }
+            _ if is_gone(&error) => gone(app, ask, &record).await,
             ErrorKind::Denied { had_credentials: true } => Err(ask.upstream(error)),
             _ => {
                 tracing::warn!(reference = %ask.reference(), %error, "upstream could not be asked; serving the record");
@@ -66,9 +64,12 @@ pub(super) async fn against_upstream(
 async fn look(app: &App, ask: &Ask, pinned: Pinned) -> Result<Look, upstream::Error> {
     let selector = ManifestSelector::Tag(ask.tag.clone());
     if !wants_freezing(pinned, ask.decision.action) {
-        let said = app.head_tag(&ask.name, &selector).await?;
-        if said.digest == Some(pinned.digest.into()) {
-            return Ok(Look::Same);
+        match app.head_tag(&ask.name, &selector).await {
+            Ok(said) if said.digest == Some(pinned.digest.into()) => return Ok(Look::Same),
+            Ok(_) => {}
+            // Some registries answer HEAD as if nothing were there; to say that a tag was withdrawn takes a GET.
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(Look::Bytes(app.fetch_tag(&ask.name, &ask.tag).await?))
@@ -134,6 +135,11 @@ fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &Fetched
             tracing::warn!(%reference, %error, "the move was refused to the client, and could not be recorded");
         }
     });
+}
+
+/// Whether upstream says that the tag is not there, or not for us.
+fn is_gone(error: &upstream::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied { had_credentials: false })
 }
 
 async fn gone(app: &Arc<App>, ask: &Ask, record: &Arc<Recorded>) -> Result<Served, Error> {

@@ -123,3 +123,17 @@ async fn nonsense_on_the_socket_is_answered_and_the_service_goes_on() {
     }
     assert_eq!(service.get("/readyz").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_keeps_no_other_from_giving_a_command() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    place.push("team/app", "v1");
+    service.pull("team/app", "v1").await;
+    let silent = tokio::net::UnixStream::connect(place.data_dir().join("admin.sock")).await.unwrap();
+    let outcome = admin::run(&place.config().unwrap(), thaw()).await.unwrap();
+    assert_eq!(outcome.kind, "thaw");
+    // Nor the service from stopping.
+    service.stop().await;
+    drop(silent);
+}
