@@ -75,16 +75,6 @@ fn repository(app: &App, method: &Method, name: &str, at: At) -> Result<Response
     Ok(answer(method, TEXT, NO_CACHE, text))
 }
 
-<<<<<<< HEAD
-/// The published checkpoint, or the newest that enough auditors have cosigned.
-fn published(app: &App, subject: &str, audited: bool) -> Result<Arc<Published>, Error> {
-    if audited {
-        let none = || Error::NotFound { what: "a checkpoint that enough auditors have cosigned".to_owned() };
-        // Without auditors it is the witnesses whose cosignatures may have taken longer.
-        return app.ledger.audited().or_else(|| app.ledger.cosigned()).ok_or_else(none);
-    }
-    app.ledger.published().map_err(|source| unprovable(subject, source))
-=======
 fn published(app: &App, subject: &str, at: At) -> Result<Arc<Published>, Error> {
     let (cosigned, whose) = match at {
         At::Newest => return app.ledger.published().map_err(|source| unprovable(subject, source)),
@@ -93,7 +83,6 @@ fn published(app: &App, subject: &str, at: At) -> Result<Arc<Published>, Error> 
     };
     let none = || Error::NotFound { what: format!("a checkpoint that enough {whose} have cosigned") };
     cosigned.ok_or_else(none)
->>>>>>> w/witness
 }
 
 /// Whether a page may say that the log has `record` of a tag, or none: only what `/proof` shows as well.
