@@ -213,11 +213,15 @@ pub(crate) fn lower_case(hosts: &BTreeSet<String>) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Settings;
+    use crate::connector::Connector;
 
     #[test]
     fn an_address_is_reached_by_its_one_spelling_alone() {
+        let http = Connector::new(&Settings::default()).shared().unwrap();
         let reached = |host: &str| {
-            Endpoint::public(&RegistryHost::canonicalize(host).unwrap(), &Arc::default()).is_ok()
+            let host = RegistryHost::canonicalize(host).unwrap();
+            Endpoint::public(&host, &Arc::default(), http.clone()).is_ok()
         };
         assert!(reached("8.8.8.8"));
         assert!(reached("ghcr.io"));
