@@ -133,7 +133,11 @@ pub(crate) fn create_with(
         }
     }
     let present = presence(options);
-    for (there, path) in [(present.database, &database), (present.key, &key), (present.guard, &guard)] {
+    let remains = options.write_ahead_log_path();
+    let remain = remains.try_exists().unwrap_or(true);
+    let parts =
+        [(present.database, &database), (present.key, &key), (present.guard, &guard), (remain, &remains)];
+    for (there, path) in parts {
         if there {
             return Err(CreateError::Exists { path: path.clone() });
         }
@@ -152,6 +156,31 @@ pub(crate) fn create_with(
     signer.write(&key).map_err(failed(&key))?;
     fs::rename(&unfinished, &database).map_err(failed(&database))?;
     sync_directory_of(&database).map_err(failed(&database))?;
+    Ok(signer.verifier())
+}
+
+/// Makes the second key of a planned change, for the log of `options` and in its `next_key_file`, mode 0600. Returns its
+/// verifier key. A server may have the log open; from its next start on it signs with both keys.
+///
+/// # Errors
+/// Never overwrites a file; without a log, or without [`Options::next_key_file`].
+pub fn make_next_key(options: &Options) -> Result<VerifierKey, CreateError> {
+    let path = options.next_key_file.as_ref().ok_or(CreateError::NextKeyUnset)?;
+    let database = options.database_path();
+    if !presence(options).database {
+        return Err(absent(options).into());
+    }
+    let connection = schema::connect(&database, Access::Read)?;
+    schema::check(&connection, &database)?;
+    let stored = store::head(&connection)?.origin;
+    if let Some(configured) = options.origin.clone().filter(|origin| *origin != stored) {
+        return Err(OpenError::OriginDiffers { stored, configured }.into());
+    }
+    let signer = Signer::generate(&stored)?;
+    signer.write(path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => CreateError::KeyExists { path: path.clone() },
+        _ => CreateError::File { path: path.clone(), source },
+    })?;
     Ok(signer.verifier())
 }
 

@@ -121,7 +121,7 @@ pub enum ReadOnly {
     },
     /// The log ended with a `close` leaf.
     #[error(
-        "the log is closed: recorded tags are served, nothing new is recorded; start a new log with `tlogistry init` in a new data directory"
+        "the log is closed: recorded tags are served, nothing new is recorded; `tlogistry init --successor-of DIR`, in a new data directory, makes the log that continues it"
     )]
     Closed,
 }
@@ -385,11 +385,33 @@ pub enum CreateError {
         source: io::Error,
     },
     /// The log that is to be continued has not ended.
-    #[error("the log `{origin}` is not closed; close it before another one continues it")]
+    #[error(
+        "the log `{origin}` is not closed; end it with `tlogistry close` before another one continues it"
+    )]
     NotClosed {
         /// Its name.
         origin: String,
     },
+    /// The log that is to be continued has the name of the new one.
+    #[error(
+        "the closed log is called `{origin}`, and no other log ever is; give this one another name with `[log] origin`"
+    )]
+    SameName {
+        /// The name.
+        origin: String,
+    },
+    /// Nobody said where the second key is to be.
+    #[error("the second key needs a place: set `[log] next_key_file`")]
+    NextKeyUnset,
+    /// The second key is there.
+    #[error("`{}` exists already: a key is never overwritten; name another file with `[log] next_key_file`", .path.display())]
+    KeyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The log that gets a second key cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// A record cannot be carried over, because nobody knows its manifest's type and size.
     #[error(
         "`{name}` is recorded as `{digest}`, but that manifest is not kept; pull it once by digest while the closed log is served"

@@ -55,7 +55,7 @@ pub use crate::backup::backup;
 pub use crate::budgets::{Budget, Budgets};
 pub use crate::clock::Clock;
 pub use crate::cosignatures::Cosigned;
-pub use crate::creation::{Presence, presence};
+pub use crate::creation::{Presence, make_next_key, presence};
 pub use crate::disk::FreeSpace;
 pub use crate::error::{
     AppendError, ClockError, CosignError, CreateError, Error, KeyError, OpenError, ReadOnly,

@@ -89,6 +89,13 @@ impl Options {
         self.data_dir.join(DATABASE_FILE)
     }
 
+    /// Where SQLite keeps what is not in the database yet.
+    pub(crate) fn write_ahead_log_path(&self) -> PathBuf {
+        let mut name = self.database_path().into_os_string();
+        name.push("-wal");
+        name.into()
+    }
+
     /// Where the log key is.
     pub fn key_path(&self) -> PathBuf {
         self.key_file.clone().unwrap_or_else(|| self.data_dir.join(KEY_FILE))

@@ -80,7 +80,10 @@ pub(crate) fn recover(options: &Options, cosigners: &[VerifierKey]) -> Result<Re
     let guard = guard(options, &connection, &head, &keys)?;
     // A rollback outweighs everything else: it says that the database is not to be believed about absence.
     let (writable, read_only) = match (guard, key) {
-        (Err(read_only), _) | (Ok(_), Err(read_only)) => (None, Some(read_only)),
+        (Err(read_only), _) => (None, Some(read_only)),
+        // A log that has ended needs its key no more.
+        (Ok(_), Err(_)) if tree.closed => (None, Some(ReadOnly::Closed)),
+        (Ok(_), Err(read_only)) => (None, Some(read_only)),
         (Ok(mut guard), Ok(signer)) => {
             keys.adopt(&connection, &mut head, &signer)?;
             guard.adopt(identity(keys.own()), Mark { size: head.size, root: head.root })?;

@@ -39,6 +39,8 @@ pub struct Restored {
     pub size: u64,
     /// Recorded tags; each needs its manifest to pass through once more.
     pub tags: u64,
+    /// No intact guard was there: nothing here vouches that the copy is the newest.
+    pub unguarded: bool,
 }
 
 /// A data directory that could not be rebuilt; nothing of it has a name that a server would open.
@@ -47,10 +49,10 @@ pub enum RestoreError {
     /// Another process has the directory, or it cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// There is a database already.
+    /// There is a database already, or what is left of one.
     #[error("`{}` exists: a database is never overwritten; move it away first, and keep it until the restored log has been checked", .path.display())]
     Exists {
-        /// The database.
+        /// The file.
         path: PathBuf,
     },
     /// The log key is not there.
@@ -77,7 +79,7 @@ pub enum RestoreError {
     },
     /// The guard remembers a longer log than the copy has.
     #[error(
-        "the copy holds {found} leaves, but {guard} were committed: a log restored from it would have two histories; find a newer copy, or close this log and begin another"
+        "the copy holds {found} leaves, but {guard} were committed: a log restored from it would have two histories; find a newer copy, or begin another log, of another name, with `tlogistry init`"
     )]
     Older {
         /// Leaves of the copy.
@@ -172,8 +174,11 @@ pub fn restore(
     };
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed(directory))?;
     let _lock = DirectoryLock::acquire(directory)?;
-    if database.try_exists().unwrap_or(true) {
-        return Err(RestoreError::Exists { path: database });
+    // What is left of a database's write-ahead log would be read as part of the next one.
+    for path in [database.clone(), options.write_ahead_log_path()] {
+        if path.try_exists().unwrap_or(true) {
+            return Err(RestoreError::Exists { path });
+        }
     }
     let key = options.key_path();
     let signer = Signer::read(&key)?.ok_or(RestoreError::KeyMissing { path: key })?;
@@ -195,8 +200,12 @@ pub fn restore(
     let mut builder = Builder::create(&unfinished, options.clock.now())?;
     replay(&mut builder, &copy, guard, leaves, &mut progress)?;
     keep_cosignatures(&builder, options, &signed, &signer)?;
-    let restored =
-        Restored { verifier: verifier.clone(), size: copy.size, tags: builder.replay().map().len() };
+    let restored = Restored {
+        verifier: verifier.clone(),
+        size: copy.size,
+        tags: builder.replay().map().len(),
+        unguarded: guard.is_none(),
+    };
     let (vkey, note) = (verifier.to_string(), signer.note(copy.size, copy.root)?);
     builder.finish(&HeadRow { origin: copy.origin, vkey, size: copy.size, root: copy.root, note })?;
     if guard.is_none() {

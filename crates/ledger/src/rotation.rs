@@ -36,6 +36,9 @@ pub(crate) fn succeed(
     if closed.read_only() != Some(&ReadOnly::Closed) {
         return Err(CreateError::NotClosed { origin: closed.origin().to_owned() });
     }
+    if options.origin.as_deref() == Some(closed.origin()) {
+        return Err(CreateError::SameName { origin: closed.origin().to_owned() });
+    }
     let shared = closed.shared();
     let end = shared.newest.load_full();
     let previous = Previous { origin: closed.origin().to_owned(), size: end.size, root: end.root };

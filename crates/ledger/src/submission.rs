@@ -158,6 +158,8 @@ pub enum Appended {
     Closed {
         /// Index of the `close` leaf.
         index: u64,
+        /// Its time, in Unix seconds.
+        time: u64,
     },
     /// The manifest is kept.
     Kept,

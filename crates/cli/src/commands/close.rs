@@ -48,7 +48,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         ledger.close().await;
         appended
     })?;
-    let Appended::Closed { index } = closed else {
+    let Appended::Closed { index, .. } = closed else {
         return Err(CommandError::new(anyhow::anyhow!("the log was not closed")));
     };
     let size = ledger.signed().borrow().size;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use ledger::Ledger;
 use serde::Serialize;
 use server::config::Config;
-use tlog::{KeyAlgorithm, SigningKey};
 
 use crate::args::{Configuration, Listen};
 use crate::error::CommandError;
@@ -49,14 +48,6 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         None => Ledger::init(&options)?,
         Some(directory) => {
             let closed = Ledger::open(ledger::Options::new(directory))?;
-            if closed.origin() == config.log.origin {
-                let why = format!(
-                    "a successor needs a name of its own, and `{}` is that of the closed log",
-                    closed.origin()
-                );
-                return Err(CommandError::new(anyhow::anyhow!(why))
-                    .hinted("set another `[log] origin` in the configuration"));
-            }
             let mut progress = ui.progress();
             Ledger::init_successor(&options, &closed, |done, total| progress.at("records", done, total))?
         }
@@ -83,24 +74,13 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
 
 /// The second key of a planned change.
 fn next_key(ui: &Ui, config: &Config) -> Result<Answer, CommandError> {
-    let Some(file) = &config.log.next_key_file else {
-        return Err(CommandError::new(anyhow::anyhow!("no file is configured for the next key"))
-            .hinted("name it as `[log] next_key_file` in the configuration"));
-    };
-    let ledger = Ledger::open(server::ledger_options(&Config {
-        log: server::config::LogConfig { next_key_file: None, ..config.log.clone() },
-        ..config.clone()
-    }))?;
-    let seed = super::witness::seed()?;
-    let key =
-        SigningKey::from_seed(ledger.origin(), KeyAlgorithm::Ed25519, &seed).map_err(CommandError::new)?;
-    super::witness::write_key(file, &key)?;
-    let verifier = key.verifier().to_string();
+    let options = server::ledger_options(config);
+    let verifier = ledger::make_next_key(&options)?.to_string();
     ui.print(&verifier, &serde_json::json!({ "verifier_key": verifier }))?;
     ui.note(format_args!(
         "made the next key of `{}` in `{}`; from the next start on both keys sign",
-        ledger.origin(),
-        file.display()
+        config.log.origin,
+        options.next_key_file.unwrap_or_default().display()
     ));
     ui.note("give its verifier key to everybody who checks, then put the file in the place of the first one");
     Ok(Answer::Yes)

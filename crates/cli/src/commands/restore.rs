@@ -72,6 +72,9 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         restored.size,
         restored.tags
     ));
+    if restored.unguarded {
+        ui.note("no guard was there: nothing here vouches that the copy is the newest; compare it with what an auditor has");
+    }
     ui.note("manifests come back as tags are pulled; if the log has witnesses, they are asked before anything is signed");
     Ok(Answer::Yes)
 }

@@ -164,7 +164,7 @@ impl Draft<'_> {
         self.append(&Leaf::Close { time, reason: reason.clone() }.to_bytes())?;
         self.tip.last_time = time;
         self.tip.closed = true;
-        Ok(Appended::Closed { index })
+        Ok(Appended::Closed { index, time })
     }
 
     pub(super) fn keep_passing(

@@ -136,7 +136,8 @@ async fn a_lost_or_damaged_guard_is_made_again_and_an_intact_one_is_heeded() {
             "behind" => fs::write(&guard, &older).unwrap(),
             _ => {}
         }
-        from(&place.options(), &export).unwrap();
+        let restored = from(&place.options(), &export).unwrap();
+        assert_eq!(restored.unguarded, matches!(state, "lost" | "damaged"), "{state}");
         let ledger = place.open();
         assert!(ledger.read_only().is_none(), "{state}: {:?}", ledger.read_only());
         assert_eq!(ledger.published().unwrap().size, 300, "{state}");
@@ -189,6 +190,12 @@ async fn what_does_not_hold_together_is_not_restored() {
     let exists = from(&place.options(), &export).unwrap_err();
     assert!(matches!(exists, RestoreError::Exists { .. }), "{exists}");
     lose_database(&place);
+    // SQLite would take it for a part of the new database.
+    let remains = place.data().join("ledger.db-wal");
+    fs::write(&remains, b"").unwrap();
+    let exists = from(&place.options(), &export).unwrap_err();
+    assert!(matches!(&exists, RestoreError::Exists { path } if *path == remains), "{exists}");
+    fs::remove_file(&remains).unwrap();
     let checkpoint = exported_checkpoint(&export).unwrap();
     let leaves = || exported_leaves(&export, 300).map(Result::unwrap).collect::<Vec<_>>();
     let with = |checkpoint: &str, leaves: Vec<Vec<u8>>| {
@@ -263,8 +270,10 @@ async fn a_closed_log_is_restored_as_closed() {
     // Its manifests are still kept as they pass, so that it can be served and continued.
     assert!(matches!(ledger.append(keep(&numbered(0), &image("0"))).await, Ok(Appended::Kept)));
     let next = Place::empty();
-    Ledger::init_successor(&next.options(), &ledger, |_, _| ()).unwrap();
-    assert!(next.open().manifest(&numbered(0).name, &image("0").digest()).unwrap().is_some());
+    let second = Options { origin: Some("tlog.example/second".to_owned()), ..next.options() };
+    Ledger::init_successor(&second, &ledger, |_, _| ()).unwrap();
+    let successor = Ledger::open(second).unwrap();
+    assert!(successor.manifest(&numbered(0).name, &image("0").digest()).unwrap().is_some());
 }
 
 #[tokio::test]

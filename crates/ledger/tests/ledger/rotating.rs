@@ -2,15 +2,17 @@
 //! successor holds every current record, and a key is changed without anybody losing sight of the log.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::audit::Auditor;
 use crate::cosigners::{cosigned_by, names_on, two_of_three};
 use crate::place::{
-    ORIGIN, Place, close, freeze, image, index, keep, key, moved, numbered, observe, record, supersede,
-    tag_name, thaw,
+    ORIGIN, Place, START, close, freeze, image, index, keep, key, moved, numbered, observe, record,
+    supersede, tag_name, thaw,
 };
 use ledger::{
-    AppendError, Appended, CreateError, Fault, Ledger, NotRecorded, OpenError, Options, Point, ReadOnly, fsck,
+    AppendError, Appended, CreateError, Fault, Ledger, NotRecorded, OpenError, Options, Point, ReadOnly,
+    fsck, make_next_key,
 };
 use taglog::{Leaf, SupersedeRule};
 use tlog::{KeyAlgorithm, SigningKey};
@@ -26,7 +28,7 @@ async fn nothing_follows_a_close_but_its_index() {
     let mut auditor = Auditor::default();
     ledger.append(freeze(&numbered(0), &image("0"))).await.unwrap();
     let closed = ledger.append(close()).await.unwrap();
-    assert!(matches!(closed, Appended::Closed { index: 4 }), "{closed:?}");
+    assert!(matches!(closed, Appended::Closed { index: 4, time: START }), "{closed:?}");
     for _ in 0..2 {
         assert_eq!(ledger.read_only(), Some(&ReadOnly::Closed));
         assert!(is_closed(&ledger.append(freeze(&numbered(1), &image("1"))).await));
@@ -147,7 +149,7 @@ async fn a_successor_continues_with_every_current_record() {
         ] {
             ledger.append(submission).await.unwrap();
         }
-        let early = Ledger::init_successor(&next.options(), &ledger, |_, _| ());
+        let early = Ledger::init_successor(&second(&next), &ledger, |_, _| ());
         assert!(matches!(early, Err(CreateError::NotClosed { .. })), "{early:?}");
         ledger.append(close()).await.unwrap();
         next.clock.store(
@@ -155,7 +157,7 @@ async fn a_successor_continues_with_every_current_record() {
             std::sync::atomic::Ordering::SeqCst,
         );
 
-        let options = Options { origin: Some("tlog.example/second".to_owned()), ..next.options() };
+        let options = second(&next);
         let mut calls = Vec::new();
         let made =
             Ledger::init_successor(&options, &ledger, |done, total| calls.push((done, total))).unwrap();
@@ -214,13 +216,12 @@ async fn a_successor_of_an_empty_log_has_size_2_and_needs_a_directory_of_its_own
     let (place, next) = (Place::new(), Place::empty());
     let ledger = place.open();
     ledger.append(close()).await.unwrap();
-    assert!(matches!(
-        Ledger::init_successor(&place.options(), &ledger, |_, _| ()),
-        Err(CreateError::Lock(_))
-    ));
-    Ledger::init_successor(&next.options(), &ledger, |_, _| ()).unwrap();
-    assert_eq!(Auditor::default().audit(&next.open()).size, 2);
-    let again = Ledger::init_successor(&next.options(), &ledger, |_, _| ());
+    assert!(matches!(Ledger::init_successor(&second(&place), &ledger, |_, _| ()), Err(CreateError::Lock(_))));
+    let same_name = Ledger::init_successor(&next.options(), &ledger, |_, _| ());
+    assert!(matches!(same_name, Err(CreateError::SameName { .. })), "{same_name:?}");
+    Ledger::init_successor(&second(&next), &ledger, |_, _| ()).unwrap();
+    assert_eq!(Auditor::default().audit(&Ledger::open(second(&next)).unwrap()).size, 2);
+    let again = Ledger::init_successor(&second(&next), &ledger, |_, _| ());
     assert!(matches!(again, Err(CreateError::Exists { .. })), "{again:?}");
 }
 
@@ -232,12 +233,60 @@ async fn many_records_are_carried_over() {
         ledger.append(freeze(&numbered(i), &image(&format!("{i}")))).await.unwrap();
     }
     ledger.append(close()).await.unwrap();
-    Ledger::init_successor(&next.options(), &ledger, |_, _| ()).unwrap();
-    let successor = next.open();
+    Ledger::init_successor(&second(&next), &ledger, |_, _| ()).unwrap();
+    let successor = Ledger::open(second(&next)).unwrap();
     assert_eq!(Auditor::default().audit(&successor).size, 603);
     let made = successor.append(freeze(&numbered(700), &image("new"))).await;
     assert!(matches!(made, Ok(Appended::Recorded(_))));
     Auditor::default().audit(&successor);
+}
+
+/// A log of another name.
+fn second(place: &Place) -> Options {
+    Options { origin: Some("tlog.example/second".to_owned()), ..place.options() }
+}
+
+#[tokio::test]
+async fn a_closed_log_needs_its_key_no_more() {
+    let (place, next) = (Place::new(), Place::empty());
+    let ledger = place.open();
+    ledger.append(freeze(&numbered(0), &image("0"))).await.unwrap();
+    ledger.append(close()).await.unwrap();
+    drop(ledger);
+    fs::remove_file(place.data().join("log.key")).unwrap();
+    let ledger = place.open();
+    assert_eq!(ledger.read_only(), Some(&ReadOnly::Closed));
+    assert!(is_closed(&ledger.append(keep(&numbered(0), &image("0"))).await));
+    Ledger::init_successor(&second(&next), &ledger, |_, _| ()).unwrap();
+    drop(ledger);
+    fs::remove_file(place.data().join("guard")).unwrap();
+    let ledger = place.open();
+    assert!(matches!(ledger.read_only(), Some(ReadOnly::GuardMissing { .. })));
+}
+
+#[tokio::test]
+async fn a_second_key_is_made_for_the_log_that_is_there_and_never_over_another() {
+    let place = Place::new();
+    let ledger = place.open();
+    assert!(matches!(make_next_key(&place.options()), Err(CreateError::NextKeyUnset)));
+    let path = place.directory.path().join("next.key");
+    let with = |path: &std::path::Path| Options { next_key_file: Some(path.to_owned()), ..place.options() };
+    // Beside the running server.
+    let made = make_next_key(&Options { origin: None, ..with(&path) }).unwrap();
+    assert_eq!(made.name(), ORIGIN);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = make_next_key(&with(&path));
+    assert!(matches!(again, Err(CreateError::KeyExists { .. })), "{again:?}");
+    let nowhere = make_next_key(&with(&path.join("below")));
+    assert!(matches!(nowhere, Err(CreateError::File { .. })), "{nowhere:?}");
+    let other = Options { origin: Some("other.example/log".to_owned()), ..with(&place.data().join("next")) };
+    let other = make_next_key(&other);
+    assert!(matches!(other, Err(CreateError::Open(OpenError::OriginDiffers { .. }))), "{other:?}");
+    let empty = make_next_key(&Options { next_key_file: Some(path.clone()), ..Place::empty().options() });
+    assert!(matches!(empty, Err(CreateError::Open(OpenError::NoLog { .. }))), "{empty:?}");
+    drop(ledger);
+    let ledger = Ledger::open(with(&path)).unwrap();
+    assert_eq!(ledger.verifier_keys()[1], made);
 }
 
 /// Writes a new key for the log and returns where.
