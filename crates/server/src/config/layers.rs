@@ -234,6 +234,17 @@ fn cosigning(table: &LogTable) -> Result<CosigningConfig, ConfigError> {
             hint: "name witnesses with `log.witnesses_file`".to_owned(),
         });
     }
+    if let Some((_, policy)) = witnesses.as_ref().filter(|_| mode == Mode::Require) {
+        let asked = policy.witnesses().filter(|(_, _, url)| url.is_some()).map(|(name, ..)| name);
+        if !policy.is_satisfied_by(&asked.collect()) {
+            return Err(ConfigError::Refused {
+                message: "with `log.publish = \"require\"` nothing would ever be published, because the witnesses that \
+                          can be asked are no quorum"
+                    .to_owned(),
+                hint: "give the witnesses in `log.witnesses_file` their URLs".to_owned(),
+            });
+        }
+    }
     let none = witnesses.is_none() && auditors.is_none();
     Ok(CosigningConfig {
         policies: (!none).then_some(Policies { witnesses, auditors }),

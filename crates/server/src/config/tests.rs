@@ -208,6 +208,10 @@ fn policies_of_cosigners_are_read_and_checked() {
     assert_eq!(with(&policy, "").unwrap().cosigning.interval, Duration::from_secs(10));
     let message = with("quorum w2\n", "").unwrap_err().to_string();
     assert!(message.starts_with("`log.witnesses_file`"), "{message}");
+    let unreachable = format!("witness w1 {key}\nquorum w1\n");
+    assert!(with(&unreachable, "").is_ok());
+    let refused = with(&unreachable, "publish = \"require\"").unwrap_err();
+    assert!(refused.to_string().contains("no quorum"), "{refused}");
     let (message, hint) = error("[log]\npublish = \"require\"\n");
     assert!(message.contains("nobody is asked") && hint.contains("log.witnesses_file"), "{message}");
 }
