@@ -146,8 +146,11 @@ impl fmt::Display for Origin {
 
 /// An absolute http or https URL without credentials, query or fragment.
 pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+    if text.contains('@') {
+        return Err("the URL holds a user name or a password, and is not shown; write it without".to_owned());
+    }
     let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    let plain = url.query().is_none();
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain || url.fragment().is_some()
     {
         return Err(format!("`{text}` is not of the form `https://host[:port][/path]`"));

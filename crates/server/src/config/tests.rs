@@ -215,3 +215,17 @@ fn policies_of_cosigners_are_read_and_checked() {
     let (message, hint) = error("[log]\npublish = \"require\"\n");
     assert!(message.contains("nobody is asked") && hint.contains("log.witnesses_file"), "{message}");
 }
+
+#[test]
+fn a_password_in_a_url_is_not_repeated_in_the_error() {
+    for url in ["http://u:hunter2@x/", "http://u:hunter2@", "u:hunter2@x"] {
+        let (message, _) = error(&format!("[upstreams.\"corp.alt\"]\nurl = \"{url}\""));
+        assert!(!message.contains("hunter2") && message.contains("2:7"), "{message}");
+    }
+}
+
+#[test]
+fn a_wrong_size_is_an_error_that_says_how_one_is_written() {
+    let (message, _) = error("[limits]\nmin_free = -1");
+    assert!(message.contains("`64MiB`"), "{message}");
+}

@@ -36,7 +36,7 @@ const MAX_RESET_STREAMS: usize = 32;
 /// How long open answers may take after a shutdown began.
 pub(crate) const DRAIN: Duration = Duration::from_secs(30);
 
-/// Serves `listener` until `stop` resolves, then drains open connections for at most [`DRAIN`].
+/// Serves `listener`, to at most so many `connections` at one time (0: any number), until `stop` resolves, then drains open connections for at most [`DRAIN`].
 pub(crate) async fn serve<Handle, Answer>(
     listener: TcpListener,
     connections: u32,
@@ -48,7 +48,8 @@ pub(crate) async fn serve<Handle, Answer>(
 {
     let builder = builder();
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(usize::try_from(connections).unwrap_or(usize::MAX >> 4)));
+    let bound = usize::try_from(connections).ok().filter(|bound| *bound != 0);
+    let permits = Arc::new(Semaphore::new(bound.unwrap_or(Semaphore::MAX_PERMITS)));
     let mut stop = std::pin::pin!(stop);
     loop {
         let permit = tokio::select! {
@@ -142,6 +143,17 @@ mod tests {
             let cut = tokio::time::timeout(4 * HEADER_TIMEOUT, silent.read_to_end(&mut said)).await;
             assert!(cut.is_ok(), "{opening:?} holds the only place");
         }
+        serving.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_nothing_is_no_limit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answer = |_request, _client| async { Response::new(full("ok")) };
+        let serving = tokio::spawn(serve(listener, 0, answer, std::future::pending()));
+        let reply = tokio::time::timeout(HEADER_TIMEOUT, testkit::wire::get(&url)).await;
+        assert_eq!(reply.unwrap().status, 200);
         serving.abort();
     }
 }
