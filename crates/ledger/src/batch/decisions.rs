@@ -159,7 +159,7 @@ impl Draft<'_> {
 
     /// Takes no heed of a full disk: a log whose key is in the wrong hands has to end.
     pub(super) fn close(&mut self, reason: &Reason) -> Result<Appended, Failure> {
-        let time = self.time(None)?;
+        let time = self.time(None, false)?;
         let index = self.tip.frontier.size();
         self.append(&Leaf::Close { time, reason: reason.clone() }.to_bytes())?;
         self.tip.last_time = time;
