@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from peers import TOOLS
-from processes import LOAD_CORE, processor_seconds
+from processes import LOAD_CORE, pinned, processor_seconds
 
 
 def say(text):
@@ -15,12 +15,12 @@ def say(text):
 
 def load(server, path, *, method="GET", connections=16, **more):
     """Sends for a while and returns the generator's report, with the server's processor time per request."""
-    command = ["taskset", "-c", LOAD_CORE, TOOLS / "load", "-address", f"127.0.0.1:{server.port}"]
+    command = [TOOLS / "load", "-address", f"127.0.0.1:{server.port}"]
     command += ["-path", path, "-method", method, "-connections", str(connections)]
     for name, value in more.items():
         command += [f"-{name}", str(value)]
     before = processor_seconds(server.process)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(pinned(LOAD_CORE, command), capture_output=True, text=True, timeout=180)
     if done.returncode != 0:
         raise SystemExit(f"{server.name}: {done.stderr}{done.stdout}")
     report = json.loads(done.stdout)

@@ -72,17 +72,20 @@ def first_seen(table, binary, scratch, rounds, duration):
         source = peers.upstream(processes, scratch)
         us = peers.ours(processes, scratch, binary, source.port, "0s")
         proxy = peers.nginx(processes, scratch, source.port)
-        starts = {us.name: 0, proxy.name: 0}
+        cache = peers.docker_registry(processes, scratch, "docker-registry as cache", source.port)
+        servers = (us, proxy, cache)
+        starts = {server.name: 0 for server in servers}
 
         def run(server):
             report = load(server, server.path("v{n}"), connections=64, start=starts[server.name], duration=duration)
             starts[server.name] = report["next"]
             return report
 
-        results = alternate(rounds, {server.name: lambda server=server: run(server) for server in (us, proxy)})
-        recorded_tags = len(tag_leaves(us))
-        assert recorded_tags == starts[us.name], f"{recorded_tags} leaves for {starts[us.name]} tags"
+        results = alternate(rounds, {server.name: lambda server=server: run(server) for server in servers})
+        leaves = len(tag_leaves(us))
+        assert leaves == starts[us.name], f"{leaves} leaves for {starts[us.name]} tags"
         table.compare("first seen, GET, 64 clients", results, proxy.name, 0.5)
+        table.compare("first seen, GET, 64 clients", results, cache.name)
 
 
 def herd(table, binary, scratch):

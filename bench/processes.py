@@ -9,6 +9,13 @@ import time
 import urllib.request
 
 SERVER_CORE, LOAD_CORE = "0", "1"
+# Put before every command that is pinned: `chrt -f 10` keeps other users of the machine away. Never before one that may
+# run on both cores, which would keep the kernel's own threads from their work.
+before = []
+
+
+def pinned(core, command):
+    return [*before, "taskset", "-c", core, *map(str, command)]
 
 
 def free_port():
@@ -22,7 +29,7 @@ def wait_for(port, process, path="/v2/", seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise SystemExit(f"`{process.args[3]}` ended by itself with {process.returncode}")
+            raise SystemExit(f"`{' '.join(process.args)}` ended by itself with {process.returncode}")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5):
                 return
@@ -32,7 +39,7 @@ def wait_for(port, process, path="/v2/", seconds=60):
         except OSError:
             pass
         time.sleep(0.005)
-    raise SystemExit(f"`{process.args[3]}` does not answer")
+    raise SystemExit(f"`{' '.join(process.args)}` does not answer")
 
 
 class Processes(contextlib.ExitStack):
@@ -42,7 +49,7 @@ class Processes(contextlib.ExitStack):
         output = open(log, "ab")
         self.callback(output.close)
         process = subprocess.Popen(
-            ["taskset", "-c", core, *map(str, command)],
+            pinned(core, command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

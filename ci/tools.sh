@@ -88,3 +88,9 @@ install_packages() {
   tail -n 20 "$WORK/apt.log" >&2
   fail "cannot install ${missing[*]}"
 }
+
+build_tessera_hammer() {
+  need_go
+  once "tessera-hammer-$TESSERA_VERSION" \
+    env GOBIN="$CACHE/bin" go install "github.com/transparency-dev/tessera/internal/hammer@$TESSERA_VERSION"
+}

@@ -23,6 +23,9 @@ import (
 
 const mediaType = "application/vnd.oci.image.manifest.v1+json"
 
+// knownTags is how many tags can be asked for by digest as well.
+const knownTags = 65_536
+
 // layers are all the blobs of every image, besides the empty configuration.
 var layers = [][]byte{[]byte("layer 0"), []byte("layer 1"), []byte("layer 2"), []byte("layer 3"), []byte("layer 4")}
 
@@ -156,7 +159,7 @@ func (r *registry) manifest(to []byte, head bool, repository, reference string) 
 	body = append(body, reference...)
 	body = append(body, r.after...)
 	digest := digestOf(body)
-	if r.known.Load() < 1024 {
+	if r.known.Load() < knownTags {
 		if _, had := r.byDigest.LoadOrStore(digest, reference); !had {
 			r.known.Add(1)
 		}

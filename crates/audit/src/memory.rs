@@ -24,7 +24,7 @@ pub enum Memory {
         /// Size of the remembered one.
         remembered: u64,
     },
-    /// It is the beginning of the remembered one: a proof that was saved earlier.
+    /// It is the beginning of the remembered one: a proof that was saved earlier, or that auditors have cosigned since.
     Earlier {
         /// Size of the remembered one.
         remembered: u64,

@@ -1,6 +1,6 @@
-//! Measures the ledger against design §7 and prints one line per figure: appends alone and with 64 writers, reading,
-//! disk per tag, start and memory with a million tags. `append_load DIRECTORY [TAGS]`; run it in release, and a second
-//! time on the same directory to see start and memory of a process that has written nothing.
+//! Measures the ledger against design §7 and prints one line per figure: appends alone and with many writers, reading,
+//! disk per tag, start and memory with a million tags. `append_load DIRECTORY [TAGS] [WRITERS]`; run it in release, and
+//! a second time on the same directory to see start and memory of a process that has written nothing.
 
 #![expect(
     clippy::print_stdout,
@@ -18,13 +18,13 @@ use ledger::{Budgets, Ledger, ManifestBytes, Observation, Options, Submission};
 use oci::{Name, Sha256Digest, Tag, TagName};
 use taglog::TagKey;
 
-const WRITERS: usize = 64;
 const ALONE: usize = 500;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().unwrap_or_else(|| "append-load".to_owned()));
     let tags = arguments.next().map_or(1_000_000, |count| count.parse().unwrap());
+    let writers = arguments.next().map_or(64, |count| count.parse().unwrap());
     let options = Options {
         origin: Some("tlog.example/log".to_owned()),
         limits: Budgets::UNLIMITED,
@@ -37,7 +37,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let ledger = Ledger::open(options.clone()).unwrap();
     runtime.block_on(alone(&ledger));
-    runtime.block_on(writers(&ledger, tags));
+    runtime.block_on(together(&ledger, tags, writers));
     runtime.block_on(ledger.close());
     drop(ledger);
     disk(&directory, tags + ALONE);
@@ -83,10 +83,10 @@ async fn alone(ledger: &Ledger) {
 }
 
 /// Closed loop: each writer submits its next tag as soon as the last one is answered. The submissions are made before.
-async fn writers(ledger: &Ledger, tags: usize) {
+async fn together(ledger: &Ledger, tags: usize, writers: usize) {
     let next = Arc::new(AtomicUsize::new(ALONE));
     let begun = Instant::now();
-    let tasks: Vec<_> = (0..WRITERS)
+    let tasks: Vec<_> = (0..writers)
         .map(|_| {
             let (ledger, next) = (ledger.clone(), Arc::clone(&next));
             tokio::spawn(async move {
@@ -109,10 +109,10 @@ async fn writers(ledger: &Ledger, tags: usize) {
         taken.extend(task.await.unwrap());
     }
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{WRITERS} writers: {:.0} first-seen/s over {tags} tags", tags as f64 / seconds);
+    println!("{writers} writers: {:.0} first-seen/s over {tags} tags", tags as f64 / seconds);
     let statistics = ledger.statistics();
     println!("leaves per batch: {:.1}", statistics.leaves as f64 / statistics.batches as f64);
-    report(&format!("first seen, {WRITERS} writers"), &mut taken);
+    report(&format!("first seen, {writers} writers"), &mut taken);
 }
 
 /// Bytes per table, out of SQLite's own account of its pages.

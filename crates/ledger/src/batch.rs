@@ -308,12 +308,17 @@ impl<'a> Draft<'a> {
     }
 
     /// The time of the next leaf (rule T), if the clock can be right.
-    fn time(&mut self, upstream_date: Option<i64>) -> Result<u64, ClockError> {
+    ///
+    /// Only an upstream that is `trusted` can make the ledger unready: any other one is of a client's choice, and would
+    /// take the whole service out of its load balancer with a wrong `Date`.
+    fn time(&mut self, upstream_date: Option<i64>, trusted: bool) -> Result<u64, ClockError> {
         let (now, last) = (self.terms.now, self.tip.last_time);
         check_clock(now, last)?;
         if let Some(upstream) = upstream_date {
             let agrees = i64::try_from(now).is_ok_and(|now| now.abs_diff(upstream) <= DAY);
-            self.clock_agrees = Some(agrees);
+            if trusted {
+                self.clock_agrees = Some(agrees);
+            }
             if !agrees {
                 return Err(ClockError::FarFromUpstream { now, upstream });
             }

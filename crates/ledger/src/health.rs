@@ -24,7 +24,8 @@ pub struct Health {
     pub failing: Option<Arc<Error>>,
     /// What is wrong with the clock, measured against the last leaf.
     pub clock: Option<ClockError>,
-    /// Whether the clock was less than a day away from the last dated upstream answer that was to be recorded.
+    /// Whether the clock was less than a day away from the last dated answer of a configured upstream that was to be
+    /// recorded.
     pub clock_agrees_with_upstream: bool,
     /// Bytes free, where there is less than `min_free`.
     pub disk_too_full: Option<u64>,

@@ -28,6 +28,16 @@ impl Ledger {
         self.shared().record(key)
     }
 
+    /// Whether the key has had a `tag` leaf, so that no other can ever follow (rule U): an observed tag of which this is
+    /// so was thawed, and only `supersede` freezes it again. Reads the database.
+    ///
+    /// # Errors
+    /// As [`Ledger::lookup`].
+    pub fn was_frozen(&self, key: &TagKey) -> Result<bool, Error> {
+        let row = self.shared().readers.with(|connection| store::tag(connection, key))?;
+        Ok(row.is_some_and(|row| row.had_tag))
+    }
+
     /// The kept manifest `digest`, if it was fetched under `name`. Its bytes have been hashed.
     ///
     /// # Errors

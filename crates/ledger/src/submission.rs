@@ -93,6 +93,11 @@ pub struct Observation {
     pub upstream: String,
 }
 
+impl Observation {
+    /// The `upstream` of every registry that nobody configured.
+    pub const OTHER: &str = "other";
+}
+
 /// A validated manifest with the digest computed from its bytes.
 #[derive(Clone, Debug)]
 pub struct ManifestBytes {

@@ -2,6 +2,7 @@
 //!
 //! Only the query of upstream's link is read; ours always leads back to ourselves.
 
+use crate::RegistryHost;
 use crate::route::decode_query_value;
 
 /// The query of a list of tags.
@@ -27,14 +28,17 @@ impl Link {
         })
     }
 
-    /// Our header, under the name that the client asked for.
-    pub fn tags_list(requested_name: &str, next: &TagsQuery) -> String {
+    /// Our header, under the name that the client asked for, and with the `ns` that it named the registry by.
+    pub fn tags_list(requested_name: &str, namespace: Option<&RegistryHost>, next: &TagsQuery) -> String {
         let mut query = Vec::new();
         if let Some(n) = next.n {
             query.push(format!("n={n}"));
         }
         if let Some(last) = &next.last {
             query.push(format!("last={last}"));
+        }
+        if let Some(namespace) = namespace {
+            query.push(format!("ns={namespace}"));
         }
         format!("</v2/{requested_name}/tags/list?{}>; rel=\"next\"", query.join("&"))
     }
@@ -97,8 +101,11 @@ mod tests {
     #[test]
     fn our_link_stays_in_the_clients_name_space() {
         let next = TagsQuery { n: Some(2), last: Some("v2".to_owned()) };
-        let link = Link::tags_list("ghcr.io/org/app", &next);
+        let link = Link::tags_list("ghcr.io/org/app", None, &next);
         assert_eq!(link, "</v2/ghcr.io/org/app/tags/list?n=2&last=v2>; rel=\"next\"");
-        assert_eq!(Link::next_tags(&link), Some(next));
+        assert_eq!(Link::next_tags(&link), Some(next.clone()));
+        let namespace = RegistryHost::canonicalize("ghcr.io").unwrap();
+        let link = Link::tags_list("org/app", Some(&namespace), &next);
+        assert_eq!(link, "</v2/org/app/tags/list?n=2&last=v2&ns=ghcr.io>; rel=\"next\"");
     }
 }

@@ -3,6 +3,7 @@
 //! Built once at start-up; handlers get it whole. Knows no HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use ledger::{Ledger, Recorded};
@@ -14,7 +15,7 @@ use crate::admin::Command;
 use crate::config::Config;
 use crate::edge::request_id::RequestIds;
 use crate::error::Error;
-use crate::resolve::{Ask, Flights, Freshness, Served};
+use crate::resolve::{Ask, Flights, Freshness, Question, Served};
 use crate::telemetry::metrics::Metrics;
 
 /// The running service.
@@ -22,10 +23,17 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) ledger: Ledger,
     pub(crate) upstream: upstream::Client,
-    pub(crate) flights: Flights<TagKey, Result<Served, Error>>,
+    pub(crate) flights: Flights<Question, Result<Served, Error>>,
     pub(crate) freshness: Freshness,
     pub(crate) metrics: Metrics,
     pub(crate) request_ids: RequestIds,
+    /// Held while cosignatures that an auditor brought are stored.
+    pub(crate) collecting: tokio::sync::Mutex<()>,
+    /// How long a pull waits for a published checkpoint that covers its record.
+    pub(crate) cover_timeout: Duration,
+    /// Leaves that were there before any checkpoint satisfied the policy that demands witnesses, which may be a new one:
+    /// it takes no recorded tag away.
+    pub(crate) before_policy: u64,
     /// What the witnesses did so far.
     pub(crate) witnesses: Option<Counters>,
     /// The log's origin, as the value of `Tlog-Log`.
@@ -41,6 +49,7 @@ impl App {
         ledger: Ledger,
         upstream: upstream::Client,
         witnesses: Option<Counters>,
+        cover_timeout: Duration,
     ) -> Arc<Self> {
         let origin_header = HeaderValue::from_str(ledger.origin())
             .unwrap_or_else(|_never| HeaderValue::from_static("invalid"));
@@ -49,6 +58,9 @@ impl App {
             freshness: Freshness::new(config.recheck),
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),
+            cover_timeout,
+            collecting: tokio::sync::Mutex::default(),
+            before_policy: if ledger.published().is_err() { ledger.health().newest } else { 0 },
             witnesses,
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,

@@ -34,6 +34,9 @@ pub(crate) async fn blob(
     if app.config.blobs == BlobMode::Deny {
         return Err(Error::BlobsDenied);
     }
+    if let Digest::Other { .. } = digest {
+        return Err(Error::Algorithm { digest });
+    }
     let asked = if method == Method::HEAD { BlobMethod::Head } else { BlobMethod::Get };
     let range =
         upstream::BlobRange { range: request.get(RANGE).cloned(), if_range: request.get(IF_RANGE).cloned() };

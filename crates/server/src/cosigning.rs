@@ -1,4 +1,4 @@
-//! Cosignatures: witnesses are asked in the background, auditors bring theirs.
+//! Witnesses: asked in the background, first how much of the log they have seen, then for cosignatures.
 //!
 //! Never in the way of a pull. What is published because of them is the ledger's decision; who is
 //! asked, and how often, is the configuration's.
@@ -6,26 +6,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
-use ledger::{CosignError, Ledger, Mode};
-use tlog::SignedCheckpoint;
+use ledger::{AppendError, CosignError, Ledger, Mode};
+use tlog::{SignatureLine, SignedCheckpoint};
 use tokio::sync::{mpsc, watch};
 use witness::feeder::{Counters, Pace};
 use witness::{Client, Feeder, Newest, Report, SetupError, Witness, WitnessError};
 
-use crate::app::App;
 use crate::config::{CosigningConfig, Policies};
-use crate::edge::body::{Body, full};
 
-/// Bytes of a note that an auditor sends; sixty cosignatures fit.
-const MAX_NOTE: usize = 64 * 1024;
-/// How long an auditor may take to send one.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Reports of witnesses that wait to be stored; more than a round of any policy gives.
 const WAITING: usize = 1_024;
-/// Between two attempts to learn from witnesses whether they have seen a longer log.
-const AGAIN: Duration = Duration::from_secs(5);
+/// Between two questions to a witness, at least.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two attempts to store a cosignature that the log could not take.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why no witness can be asked.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +38,7 @@ pub(crate) struct Cosigning {
     witnesses: Vec<Witness>,
     policy: tlog::Policy,
     mode: Mode,
+    interval: Duration,
     feeder: Feeder,
     newest: watch::Sender<Newest>,
     reports: mpsc::Receiver<Report>,
@@ -57,6 +52,7 @@ impl Cosigning {
         };
         let witnesses = Witness::of_policy(&policy)?;
         let client = Client::new(Client::TIMEOUT)?;
+        let interval = config.interval.max(SHORTEST_INTERVAL);
         let (newest, asked_for) = watch::channel(newest(ledger));
         let (sender, reports) = mpsc::channel(WAITING);
         let proofs = ledger.clone();
@@ -64,7 +60,7 @@ impl Cosigning {
             client.clone(),
             witnesses.clone(),
             policy.clone(),
-            Pace { interval: config.interval, ..Pace::default() },
+            Pace { interval, ..Pace::default() },
             asked_for,
             Arc::new(move |old, new| proofs.consistency_proof(old, new).map_err(Into::into)),
             Box::new(move |report| {
@@ -75,7 +71,7 @@ impl Cosigning {
                 }
             }),
         );
-        Ok(Some(Self { client, witnesses, policy, mode: config.mode, feeder, newest, reports }))
+        Ok(Some(Self { client, witnesses, policy, mode: config.mode, interval, feeder, newest, reports }))
     }
 
     /// What each witness did so far.
@@ -83,11 +79,13 @@ impl Cosigning {
         self.feeder.counters()
     }
 
-    /// Asks until `stop` resolves: first whether anybody has seen a longer log, then for cosignatures.
+    /// Asks until `stop` resolves. Where the witnesses' quorum is demanded, first whether anybody has seen a longer log.
     pub(crate) async fn run(self, ledger: Ledger, stop: impl Future<Output = ()> + Send) {
-        let Self { client, witnesses, policy, mode, feeder, newest, mut reports } = self;
+        let Self { client, witnesses, policy, mode, interval, feeder, newest, mut reports } = self;
         let work = async move {
-            ask_for_sizes(&client, &witnesses, &policy, mode, &ledger).await;
+            if mode == Mode::Require {
+                ask_for_sizes(&client, &witnesses, &policy, interval, &ledger).await;
+            }
             let follow = follow(&ledger, &newest);
             let store = async {
                 while let Some(report) = reports.recv().await {
@@ -103,13 +101,14 @@ impl Cosigning {
     }
 }
 
-/// The rule of the start (design §4): nothing is signed until a quorum of witnesses holds no more than we do. One that
-/// says nothing, or that it holds more, holds up nothing in best-effort mode.
+/// The rule of the start (design §4): nothing is signed until a quorum of witnesses holds no more than we do. Returns
+/// then, and never once so many hold more that there is no such quorum. One that lies while others are silent decides
+/// nothing.
 async fn ask_for_sizes(
     client: &Client,
     witnesses: &[Witness],
     policy: &tlog::Policy,
-    mode: Mode,
+    interval: Duration,
     ledger: &Ledger,
 ) {
     loop {
@@ -122,21 +121,20 @@ async fn ask_for_sizes(
             }
         };
         let sizes = witness::sizes(client, witnesses, &checkpoint).await;
-        let above = sizes.above().max_by_key(|(_, held)| *held).map(|(name, held)| (name.to_owned(), held));
-        if let Some((witness, held)) = &above {
+        for (witness, held) in sizes.above() {
             tracing::error!(%witness, held, ours = signed.size, "a witness says that it has seen a longer log than ours");
         }
-        if mode == Mode::BestEffort || sizes.allow_signing(policy) {
+        if sizes.allow_signing(policy) {
             return ledger.release();
         }
-        if let Some((_, held)) = above {
-            ledger.declare_rollback(held);
+        if sizes.forbid_signing(policy) {
+            ledger.declare_rollback(sizes.above().map(|(_, held)| held).max().unwrap_or_default());
             return std::future::pending().await;
         }
         tracing::warn!(
             "the witnesses have not said yet how much of the log they have seen; nothing is signed until they do"
         );
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(interval).await;
     }
 }
 
@@ -163,67 +161,24 @@ async fn store(ledger: &Ledger, report: Report) {
         Ok(checkpoint) => checkpoint.note().signatures().to_vec(),
         Err(error) => return tracing::warn!(%witness, %error, "a cosigned checkpoint cannot be read"),
     };
-    if let Err(error) = ledger.add_cosignatures(size, &lines).await {
+    if let Err(error) = keep(ledger, size, &lines).await {
         tracing::warn!(%witness, size, %error, "a cosignature could not be stored");
     }
 }
 
-/// `POST /log/cosignature`: an auditor brings its cosignature of a published checkpoint.
-///
-/// 200 and nothing: it is kept. 400: no note. 403: a key that is not collected, or a cosignature that does not verify.
-/// 404: a checkpoint that this log never published, or nothing is collected. 503: it could not be stored.
-pub(crate) async fn collect<B>(app: &App, body: B) -> Response<Body>
-where
-    B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
-{
-    let (status, why) = match take(app, body).await {
-        Ok(()) => (StatusCode::OK, String::new()),
-        Err((status, why)) => (status, format!("{why}\n")),
-    };
-    let mut response = Response::new(full(why));
-    *response.status_mut() = status;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, text);
-    response
-}
-
-async fn take<B>(app: &App, body: B) -> Result<(), (StatusCode, String)>
-where
-    B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
-{
-    let refuse = |status, why: &str| Err((status, why.to_owned()));
-    if !app.config.public || app.config.cosigning.policies.is_none() {
-        return refuse(StatusCode::NOT_FOUND, "this log collects no cosignatures");
-    }
-    let whole = tokio::time::timeout(PATIENCE, Limited::new(body, MAX_NOTE).collect()).await;
-    let Ok(Ok(whole)) = whole else {
-        return refuse(StatusCode::BAD_REQUEST, "the note is larger than 64 KiB, or did not come in time");
-    };
-    let bytes = whole.to_bytes();
-    let signed = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse::<SignedCheckpoint>().ok());
-    let Some(signed) = signed else {
-        return refuse(StatusCode::BAD_REQUEST, "this is not the note of a checkpoint");
-    };
-    let size = signed.checkpoint().size;
-    let published = app.ledger.published().map_or(0, |published| published.size);
-    if signed.checkpoint().origin != app.ledger.origin() || size > published {
-        return refuse(StatusCode::NOT_FOUND, "this log has published no such checkpoint");
-    }
-    match app.ledger.add_cosignatures(size, signed.note().signatures()).await {
-        Ok(outcome) if !outcome.refused.is_empty() => {
-            let whose = outcome.refused.join("`, `");
-            refuse(StatusCode::FORBIDDEN, &format!("the cosignature of `{whose}` does not verify"))
-        }
-        Ok(outcome) if outcome.added == 0 => {
-            refuse(StatusCode::FORBIDDEN, "no cosignature by a key that this log collects")
-        }
-        Ok(_) => Ok(()),
-        Err(CosignError::NotSigned { .. }) => {
-            refuse(StatusCode::NOT_FOUND, "this log has published no such checkpoint")
-        }
-        Err(error) => {
-            tracing::warn!(size, %error, "a cosignature could not be stored");
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "the cosignature could not be stored now; send it again")
+/// Tries again as long as that may help: the witness is not asked again for what it has cosigned.
+async fn keep(ledger: &Ledger, size: u64, lines: &[SignatureLine]) -> Result<(), CosignError> {
+    let mut told = false;
+    loop {
+        match ledger.add_cosignatures(size, lines).await {
+            Err(CosignError::Append(error @ (AppendError::Busy { .. } | AppendError::Store(_)))) => {
+                if !told {
+                    tracing::warn!(size, %error, "a cosignature cannot be stored now; trying again");
+                }
+                told = true;
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+            kept => return kept.map(drop),
         }
     }
 }

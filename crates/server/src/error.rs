@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::AppendError;
+use ledger::{AppendError, Budget, ReadOnly};
 use oci::{Digest, Name, RouteError, Sha256Digest, Tag};
 
 /// The evidence that upstream moved a recorded tag.
@@ -68,9 +68,12 @@ pub(crate) enum Error {
     /// A record or manifest of ours is not what the log says.
     #[error("`{subject}`: our own record cannot be read")]
     Store { subject: String, source: Arc<ledger::Error> },
-    /// The head holds the tag, the published checkpoint does not yet.
-    #[error("`{subject}` is recorded and not yet covered by a published checkpoint")]
+    /// No published checkpoint covers it yet, or it is not known yet whether the log was rolled back.
+    #[error("nothing is published of `{subject}` yet; ask again in a moment")]
     NotYetPublished { subject: String },
+    /// The store was rolled back: a proof would deny what it has lost.
+    #[error("nothing is proved of `{subject}`: {source}")]
+    Unprovable { subject: String, source: ReadOnly },
     /// Nothing there.
     #[error("`{what}` does not exist here")]
     NotFound { what: String },
@@ -92,6 +95,12 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether it is one client's own budget that is spent, and nobody else's.
+    pub(crate) fn is_a_clients_budget(&self) -> bool {
+        let Self::NotRecorded { source, .. } = self else { return false };
+        matches!(**source, AppendError::Budget { budget: Budget::Client, .. })
+    }
+
     /// How long a client should wait, where that is known.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -8,6 +8,7 @@
 pub mod admin;
 mod app;
 mod blobs;
+mod collector;
 pub mod config;
 mod cosigning;
 mod edge;

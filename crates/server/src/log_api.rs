@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue};
 use http::{Method, Response};
-use ledger::{Ledger, Published};
+use ledger::{Ledger, Published, Recorded};
 use oci::{Name, Reference, Selector, TagName};
 use tlog::{EntriesId, TileId};
 
@@ -19,14 +19,36 @@ use crate::error::Error;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
+/// At which checkpoint a question is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum At {
+    /// The published one.
+    Newest,
+    /// The newest that enough witnesses have cosigned: older, where none of them is waited for.
+    Cosigned,
+    /// The newest that enough auditors have cosigned.
+    Audited,
+}
+
+impl At {
+    /// By the query of a request.
+    pub(crate) fn of_query(query: Option<&str>) -> Self {
+        match query {
+            Some("cosigned") => Self::Cosigned,
+            Some("audited") => Self::Audited,
+            _ => Self::Newest,
+        }
+    }
+}
+
 /// `GET /log/<path>`.
-pub(crate) fn log(app: &App, method: &Method, path: &str, audited: bool) -> Result<Response<Body>, Error> {
+pub(crate) fn log(app: &App, method: &Method, path: &str, at: At) -> Result<Response<Body>, Error> {
     if let Some(name) = path.strip_prefix("tags/") {
-        return repository(app, method, name);
+        return repository(app, method, name, at);
     }
     match path {
         "checkpoint" => {
-            let published = published(app, "the checkpoint", audited)?;
+            let published = published(app, "the checkpoint", at)?;
             Ok(answer(method, TEXT, NO_CACHE, published.note.to_string()))
         }
         "vkey" => Ok(answer(method, TEXT, NO_CACHE, format!("{}\n", app.ledger.verifier_key()))),
@@ -34,36 +56,46 @@ pub(crate) fn log(app: &App, method: &Method, path: &str, audited: bool) -> Resu
     }
 }
 
-/// `GET /proof/<reference>`: what the published log says of a tag, present or absent. With `audited`
-/// at the newest checkpoint that enough auditors have cosigned.
-pub(crate) fn proof(
-    app: &App,
-    method: &Method,
-    reference: &str,
-    audited: bool,
-) -> Result<Response<Body>, Error> {
+/// `GET /proof/<reference>`: what the log says of a tag at a checkpoint, present or absent.
+pub(crate) fn proof(app: &App, method: &Method, reference: &str, at: At) -> Result<Response<Body>, Error> {
     let tag = tag_name(reference)?;
     let subject = tag.to_string();
-    let published = published(app, &subject, audited)?;
+    let published = published(app, &subject, at)?;
     let text = app.ledger.tag_proof_at(&published, &tag).map_err(|source| unprovable(&subject, source))?;
     Ok(answer(method, TEXT, NO_CACHE, text))
 }
 
 /// `GET /log/tags/<host>/<repository>`: the same of all tags of a repository.
-fn repository(app: &App, method: &Method, name: &str) -> Result<Response<Body>, Error> {
+fn repository(app: &App, method: &Method, name: &str, at: At) -> Result<Response<Body>, Error> {
     let name = Name::canonicalize(name).map_err(|error| Error::BadRequest { message: error.to_string() })?;
     let subject = name.to_string();
-    let text = app.ledger.repository_proof(&name).map_err(|source| unprovable(&subject, source))?;
+    let published = published(app, &subject, at)?;
+    let text = app.ledger.repository_proof_at(&published, &name);
+    let text = text.map_err(|source| unprovable(&subject, source))?;
     Ok(answer(method, TEXT, NO_CACHE, text))
 }
 
-/// The published checkpoint, or the newest that enough auditors have cosigned.
-fn published(app: &App, subject: &str, audited: bool) -> Result<Arc<Published>, Error> {
-    if audited {
-        let none = || Error::NotFound { what: "a checkpoint that enough auditors have cosigned".to_owned() };
-        return app.ledger.audited().ok_or_else(none);
+/// The published checkpoint, or the newest that enough witnesses, or auditors, have cosigned.
+fn published(app: &App, subject: &str, at: At) -> Result<Arc<Published>, Error> {
+    let (cosigned, whose) = match at {
+        At::Newest => return app.ledger.published().map_err(|source| unprovable(subject, source)),
+        At::Cosigned => (app.ledger.cosigned(), "witnesses"),
+        At::Audited => (app.ledger.audited(), "auditors"),
+    };
+    let none = || Error::NotFound { what: format!("a checkpoint that enough {whose} have cosigned") };
+    cosigned.ok_or_else(none)
+}
+
+/// Whether a page may say that the log has `record` of a tag, or none: only what `/proof` shows as well.
+pub(crate) fn shown(app: &App, tag: &TagName, record: Option<&Recorded>) -> Result<(), Error> {
+    let subject = tag.to_string();
+    match record {
+        Some(record) => match app.ledger.published() {
+            Ok(published) if record.index() < published.size => Ok(()),
+            _ => Err(Error::NotYetPublished { subject }),
+        },
+        None => app.ledger.tag_proof(tag).map(drop).map_err(|source| unprovable(&subject, source)),
     }
-    app.ledger.published().map_err(|source| unprovable(subject, source))
 }
 
 fn unprovable(subject: &str, source: ledger::Error) -> Error {
@@ -72,6 +104,7 @@ fn unprovable(subject: &str, source: ledger::Error) -> Error {
         ledger::Error::NotYetPublished { .. } | ledger::Error::NothingPublished | ledger::Error::Held => {
             Error::NotYetPublished { subject }
         }
+        ledger::Error::ReadOnly(source) => Error::Unprovable { subject, source },
         ledger::Error::TooManyTags(_) => Error::BadRequest { message: source.to_string() },
         source => {
             tracing::error!(reference = %subject, error = %source, "a proof cannot be made");

@@ -7,10 +7,13 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ledger::{Budgets, Clock, CreateError, FreeSpace, Ledger, OpenError, Options, Publication};
+use futures_util::FutureExt as _;
+use ledger::{Budgets, Clock, CreateError, FreeSpace, Ledger, Mode, OpenError, Options, Publication};
 use taglog::SupersedeRule;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -89,11 +92,18 @@ pub struct Surroundings {
     pub free_space: FreeSpace,
     /// How names of registries are resolved.
     pub lookup: Lookup,
+    /// How long a pull waits for a published checkpoint that covers its record.
+    pub cover_timeout: Duration,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Clock::system(), free_space: FreeSpace::system(), lookup: Lookup::System }
+        Self {
+            clock: Clock::system(),
+            free_space: FreeSpace::system(),
+            lookup: Lookup::System,
+            cover_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -127,7 +137,7 @@ impl Service {
         let admin = admin::Listener::bind(&config.data_dir);
         let cosigning = Cosigning::of(&config.cosigning, &ledger)?;
         let witnesses = cosigning.as_ref().map(Cosigning::counters);
-        let app = App::new(config, ledger, upstream, witnesses);
+        let app = App::new(config, ledger, upstream, witnesses, surroundings.cover_timeout);
         Ok(Self { app, listener, metrics, admin, cosigning, address })
     }
 
@@ -164,7 +174,14 @@ impl Service {
             beside.spawn(listener.serve(app, until(stopped.clone())));
         }
         if let Some(cosigning) = self.cosigning {
-            beside.spawn(cosigning.run(self.app.ledger.clone(), until(stopped)));
+            let asked = AssertUnwindSafe(cosigning.run(self.app.ledger.clone(), until(stopped)));
+            beside.spawn(asked.catch_unwind().map(|ended| {
+                if ended.is_err() {
+                    tracing::error!(
+                        "asking witnesses ended in a panic; they are asked again after a restart"
+                    );
+                }
+            }));
         }
         let app = Arc::clone(&self.app);
         let connections = app.config.limits.connections;
@@ -279,7 +296,7 @@ fn open(config: &Config, surroundings: &Surroundings) -> Result<Ledger, ServeErr
         let verifier = Ledger::init(&injected(new_log_options(config)))?;
         tracing::info!(data_dir = %config.data_dir.display(), log_key = %verifier, "made a new log");
     }
-    let has_witnesses =
-        config.cosigning.policies.as_ref().is_some_and(|policies| policies.witnesses().is_some());
-    Ok(Ledger::open(Options { hold_until_released: has_witnesses, ..options })?)
+    // In the other mode nothing that witnesses say holds up a record.
+    let hold_until_released = config.cosigning.mode == Mode::Require;
+    Ok(Ledger::open(Options { hold_until_released, ..options })?)
 }

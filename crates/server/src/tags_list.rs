@@ -5,7 +5,7 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LINK};
 use http::{Method, Response};
-use oci::{Link, Name, TagsQuery};
+use oci::{Link, Name, RegistryHost, TagsQuery};
 use serde::Serialize;
 
 use crate::app::App;
@@ -19,12 +19,13 @@ struct Page<'a> {
     tags: &'a [String],
 }
 
-/// Answers one page; `requested` is the name as the client wrote it.
+/// Answers one page; `requested` is the name as the client wrote it, `namespace` the registry that its `?ns=` named.
 pub(crate) async fn page(
     app: &App,
     method: &Method,
     name: &Name,
     requested: &str,
+    namespace: Option<&RegistryHost>,
     query: &TagsQuery,
 ) -> Result<Response<Body>, Error> {
     let answer = app.upstream.tags(name, query).await;
@@ -45,7 +46,7 @@ pub(crate) async fn page(
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(CACHE_CONTROL, NO_CACHE);
     if let Some(next) = &page.next
-        && let Ok(link) = HeaderValue::from_str(&Link::tags_list(requested, next))
+        && let Ok(link) = HeaderValue::from_str(&Link::tags_list(requested, namespace, next))
     {
         headers.insert(LINK, link);
     }

@@ -182,7 +182,10 @@ fn base(url: &Url) -> Result<Url, &'static str> {
 
 fn public_base(host: &RegistryHost) -> Option<Url> {
     let name = if *host == RegistryHost::docker_hub() { DOCKER_HUB_API } else { host.as_str() };
-    Url::parse(&format!("https://{name}/")).ok()
+    let url = Url::parse(&format!("https://{name}/")).ok()?;
+    // URLs read `8.8.2056` and `010.8.8.8` as addresses: other names, and other records, of what has one already.
+    let (written, _port) = name.split_once(':').unwrap_or((name, ""));
+    (url.host_str() == Some(written)).then_some(url)
 }
 
 pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
@@ -205,4 +208,26 @@ fn host_and_port(url: &Url) -> String {
 /// As URLs are read.
 pub(crate) fn lower_case(hosts: &BTreeSet<String>) -> BTreeSet<String> {
     hosts.iter().map(|host| host.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use crate::connector::Connector;
+
+    #[test]
+    fn an_address_is_reached_by_its_one_spelling_alone() {
+        let http = Connector::new(&Settings::default()).shared().unwrap();
+        let reached = |host: &str| {
+            let host = RegistryHost::canonicalize(host).unwrap();
+            Endpoint::public(&host, &Arc::default(), http.clone()).is_ok()
+        };
+        assert!(reached("8.8.8.8"));
+        assert!(reached("ghcr.io"));
+        assert!(reached("xn--bcher-kva.example"));
+        for other in ["8.8.2056", "010.8.8.8", "0x8.8.8.8", "8.8.8.010"] {
+            assert!(!reached(other), "{other}");
+        }
+    }
 }

@@ -68,7 +68,7 @@ pub enum Error {
         wait: Duration,
     },
     /// Too many questions at one time.
-    #[error("`{host}` is asked too much at one time; raise `max_concurrency` of that upstream")]
+    #[error("`{host}` is asked too much at one time; pull again in a moment")]
     Busy {
         /// Who.
         host: String,

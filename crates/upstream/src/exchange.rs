@@ -14,7 +14,8 @@ use crate::settings::Clock;
 const LATE: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Carries out `work` when it is its turn, unless the registry is left alone; everything within the total time.
+    /// Carries out `work` when it is its turn, unless the registry is left alone. Waiting takes the total time at most,
+    /// and so does the work: a registry that answers in time is not to blame for the queue before it.
     pub(crate) async fn exchange<T>(
         &self,
         endpoint: &Endpoint,
@@ -24,21 +25,16 @@ impl Client {
         let leave = || endpoint.breaker.ask(self.now()).map_err(|wait| Error::Resting { host: host(), wait });
         // Those who wait for their turn would be told only then.
         drop(leave()?);
-        let mut asked = None;
-        let timely = tokio::time::timeout(self.timeouts().total, async {
-            // The semaphore is never closed.
-            let _turn = endpoint.turns.acquire().await.map_err(|_closed| Error::Busy { host: host() })?;
-            asked = Some(Asked { leave: Some(leave()?), clock: self.clock(), since: self.now() });
-            work.await
-        });
-        let outcome = match timely.await {
-            Ok(outcome) => outcome,
-            Err(_late) if asked.is_none() => Err(Error::Busy { host: host() }),
-            Err(_late) => Err(Error::TimedOut { host: host() }),
+        let total = self.timeouts().total;
+        let _turn = match tokio::time::timeout(total, endpoint.turns.acquire()).await {
+            Ok(Ok(turn)) => turn,
+            // Late; the semaphore is never closed.
+            Ok(Err(_)) | Err(_) => return Err(Error::Busy { host: host() }),
         };
-        if let Some(asked) = asked {
-            asked.ended(outcome.as_ref().is_err_and(Error::is_outage));
-        }
+        let asked = Asked { leave: Some(leave()?), clock: self.clock(), since: self.now() };
+        let outcome = tokio::time::timeout(total, work).await;
+        let outcome = outcome.unwrap_or_else(|_late| Err(Error::TimedOut { host: host() }));
+        asked.ended(outcome.as_ref().is_err_and(Error::is_outage));
         outcome
     }
 }
@@ -91,6 +87,24 @@ mod tests {
         }
         drop(taken);
         assert_eq!(client.exchange(&endpoint, async { Ok(1) }).await.unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_that_one_waited_for_its_turn_is_not_counted_against_the_registry() {
+        let client = Client::new(Settings::default()).unwrap();
+        let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();
+        let total = client.timeouts().total;
+        let taken = endpoint.turns.acquire_many(64).await.unwrap();
+        let release = async {
+            tokio::time::sleep(total * 3 / 4).await;
+            drop(taken);
+        };
+        let answers = async {
+            tokio::time::sleep(total / 2).await;
+            Ok(1)
+        };
+        let (outcome, ()) = tokio::join!(client.exchange(&endpoint, answers), release);
+        assert_eq!(outcome.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -63,6 +63,14 @@ impl Sizes {
         policy.is_satisfied_by(&not_above)
     }
 
+    /// Whether signing can never begin, whatever those say that have not answered: so many hold more than our log has
+    /// that the others are no quorum.
+    pub fn forbid_signing(&self, policy: &Policy) -> bool {
+        let above: BTreeSet<&str> = self.above().map(|(name, _)| name).collect();
+        let others = self.reports.keys().map(String::as_str).filter(|name| !above.contains(name));
+        !above.is_empty() && !policy.is_satisfied_by(&others.collect())
+    }
+
     /// The witnesses that hold more than our log has, with their sizes: each by itself says that our
     /// store was rolled back, or lies.
     pub fn above(&self) -> impl Iterator<Item = (&str, u64)> {

@@ -47,8 +47,8 @@ pub(super) struct Shown {
     checkpoint: Result<SignedCheckpoint, Error>,
 }
 
-/// Fetches the checkpoint that a mirror or auditor (`checkpoint`) or a witness (`<hash of the log's
-/// name>/checkpoint`, C2SP tlog-witness) shows; not verified yet.
+/// Fetches the checkpoint that a mirror or auditor (`checkpoint`), a witness (`<hash of the log's
+/// name>/checkpoint`, C2SP tlog-witness) or a service (`log/checkpoint`) shows; not verified yet.
 pub(super) async fn fetch(source: &Source, trust: &Trust) -> Shown {
     Shown { place: source.place(""), checkpoint: checkpoint(source, trust).await }
 }
@@ -106,6 +106,7 @@ async fn checkpoint(source: &Source, trust: &Trust) -> Result<SignedCheckpoint, 
     for name in trust.logs().iter().map(VerifierKey::name) {
         paths.push(format!("{}/checkpoint", Hash::of(name).to_hex()));
     }
+    paths.push("log/checkpoint".to_owned());
     for path in &paths {
         let Some(bytes) = source.read(path, MAX_NOTE).await? else { continue };
         let malformed = |error| Error::Malformed { place: source.place(path), source: error };

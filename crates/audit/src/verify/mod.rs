@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oci::{Digest, Reference, Selector, Sha256Digest, TagName};
-use taglog::Leaf;
+use taglog::{Leaf, Verified};
 use tlog::{SignedCheckpoint, TlogProof, VerifierKey};
 
 use self::memory::Remembered;
@@ -48,7 +48,8 @@ pub struct Settings {
 /// Where a proof is from.
 #[derive(Clone, Debug)]
 pub enum Proof {
-    /// A server's prefix: the proof is at `proof/<reference>` below it, the log at `log`.
+    /// A server's prefix: the proof is at `proof/<reference>` below it, the log at `log`. Where the policy is not content
+    /// with that proof, the same is asked for with `?cosigned` and `?audited`: cosignatures take their time.
     Server(Source),
     /// A saved one.
     Saved {
@@ -71,19 +72,16 @@ pub async fn verify(settings: &Settings) -> Result<Report, Error> {
     // Before anything is fetched: what others see in the meantime is no step back of ours.
     let remembered = Remembered::load(settings)?;
     let (text, place, log) = fetch(&settings.proof, &tag).await?;
-    let malformed = |source| Error::Malformed { place: place.clone(), source };
-    let proof: TlogProof = text.parse().map_err(malformed)?;
-    let signers = settings.trust.signers(&proof.checkpoint, &place)?;
-    let key = *signers.first().ok_or(Error::NoKey)?;
-    let verified = taglog::verify(&text, &tag, key)
-        .map_err(|source| Error::Proof { place: place.clone(), source: Box::new(source) })?;
-    let cosigned = settings.trust.cosigned(verified.checkpoint.note(), &place, settings.now)?;
-    let seen = Seen {
-        checkpoint: &verified.checkpoint,
-        signers: &signers,
-        log: log.as_ref(),
-        is_saved: matches!(settings.proof, Proof::Saved { .. }),
+    let proved = prove(settings, &tag, &text, &place)?;
+    let (proved, cosigned, is_saved) = match proved.cosigned(settings) {
+        Err(Error::Quorum { cosigned }) => match cosigned_earlier(settings, &tag, &proved).await? {
+            Some((proved, cosigned)) => (proved, cosigned, true),
+            None => return Err(Error::Quorum { cosigned }),
+        },
+        cosigned => (proved, cosigned?, matches!(settings.proof, Proof::Saved { .. })),
     };
+    let Proved { verified, signers, key, .. } = proved;
+    let seen = Seen { checkpoint: &verified.checkpoint, signers: &signers, log: log.as_ref(), is_saved };
     let (memory, succession) = remembered.compare(&seen).await?;
     let checkpoint = verified.checkpoint.checkpoint();
     let outcome = Outcome::of(checkpoint.size, verified.current.as_ref());
@@ -103,6 +101,58 @@ pub async fn verify(settings: &Settings) -> Result<Report, Error> {
     };
     report.refusals = refusals(settings, expected, verified.current.as_ref(), &cosigned, &report);
     Ok(report)
+}
+
+/// A proof that the log has signed.
+struct Proved<'a> {
+    verified: Verified,
+    signers: Vec<&'a VerifierKey>,
+    /// The first of them.
+    key: &'a VerifierKey,
+    place: String,
+}
+
+impl Proved<'_> {
+    fn cosigned(&self, settings: &Settings) -> Result<Cosigned, Error> {
+        settings.trust.cosigned(self.verified.checkpoint.note(), &self.place, settings.now)
+    }
+}
+
+fn prove<'a>(settings: &'a Settings, tag: &TagName, text: &str, place: &str) -> Result<Proved<'a>, Error> {
+    let malformed = |source| Error::Malformed { place: place.to_owned(), source };
+    let proof: TlogProof = text.parse().map_err(malformed)?;
+    let signers = settings.trust.signers(&proof.checkpoint, place)?;
+    let key = *signers.first().ok_or(Error::NoKey)?;
+    let verified = taglog::verify(text, tag, key)
+        .map_err(|source| Error::Proof { place: place.to_owned(), source: Box::new(source) })?;
+    Ok(Proved { verified, signers, key, place: place.to_owned() })
+}
+
+/// The proof at the newest checkpoint that enough witnesses or auditors of the server's have cosigned, where the policy
+/// is content with it, and the tag still means the same at the `newest` one: what it meant before helps nobody.
+async fn cosigned_earlier<'a>(
+    settings: &'a Settings,
+    tag: &TagName,
+    newest: &Proved<'_>,
+) -> Result<Option<(Proved<'a>, Cosigned)>, Error> {
+    let Proof::Server(server) = &settings.proof else { return Ok(None) };
+    for by in ["cosigned", "audited"] {
+        let path = format!("proof/{tag}?{by}");
+        let text = match server.text(&path, MAX_PROOF).await {
+            Ok(text) => text,
+            Err(error) => {
+                tracing::debug!(%error, "there is no such proof");
+                continue;
+            }
+        };
+        let proved = prove(settings, tag, &text, &server.place(&path))?;
+        match proved.cosigned(settings) {
+            Err(Error::Quorum { .. }) => {}
+            Ok(_) if proved.verified.current != newest.verified.current => {}
+            cosigned => return Ok(Some((proved, cosigned?))),
+        }
+    }
+    Ok(None)
 }
 
 /// The tag that a reference names.
@@ -125,7 +175,7 @@ struct Seen<'a> {
     checkpoint: &'a SignedCheckpoint,
     signers: &'a [&'a VerifierKey],
     log: Option<&'a Source>,
-    /// It may be older than what is remembered.
+    /// It may be older than what is remembered: saved earlier, or cosigned later than newer ones were published.
     is_saved: bool,
 }
 

@@ -309,6 +309,12 @@ fn registry() -> (FakeRegistry, Registry) {
     let mut settings =
         upstream::Settings { upstreams: [(host, upstream)].into(), ..upstream::Settings::default() };
     settings.timeouts.retry = std::time::Duration::ZERO;
+    // An hour passes whenever somebody looks: what is left alone for a while is asked again by then.
+    let (start, looks) = (std::time::Instant::now(), std::sync::atomic::AtomicU32::new(0));
+    settings.clock = upstream::Clock::by(move || {
+        start
+            + std::time::Duration::from_secs(3_600) * looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    });
     let client = upstream::Client::new(settings).unwrap();
     let watch = Watch::new(|tag| tag.name.host().as_str() == "ghcr.io");
     (fake, Registry { client, watch })

@@ -218,6 +218,79 @@ async fn cosignatures_count_as_the_policy_says() {
     assert!(!report.to_string().contains("not audited"), "{report}");
 }
 
+/// A log of three tags that `a1` has audited, and the same log later.
+fn audited_and_newest() -> (Log, Log) {
+    let newest = Log::sample(3, SupersedeRule::Operator);
+    let mut audited = newest.clone();
+    audited.cosigners = vec![(cosigner("a1", 13), NOW - 60)];
+    let mut newest = newest;
+    newest.grow(3..9);
+    (audited, newest)
+}
+
+const AUDITORS: &str = "group auditors any a1\nquorum auditors\n";
+
+#[tokio::test]
+async fn whom_the_policy_demands_is_asked_for_where_the_newest_proof_has_no_cosignatures() {
+    let (audited, newest) = audited_and_newest();
+    let (web, state) = (Web::of(&newest), Directory::empty());
+    // The client has seen the newest one already.
+    assert_eq!(ask(&web, &newest, &state).await.unwrap().memory, Memory::First);
+    let trust = policy(&newest, AUDITORS);
+    let refused = ask_as_it_is(&web, trust.clone(), &state).await;
+    assert!(matches!(refused, Err(Error::Quorum { cosigned }) if cosigned.is_empty()));
+
+    web.prove_at("audited", &audited, name(0), "v0");
+    let report = ask_as_it_is(&web, trust.clone(), &state).await.unwrap();
+    assert!(report.is_accepted(), "{report}");
+    assert_eq!(
+        (report.size, report.history),
+        (audited.size(), History::Audited { by: vec!["a1".to_owned()] })
+    );
+    assert_eq!(report.memory, Memory::Earlier { remembered: newest.size() });
+    assert_eq!(report.freshness, Freshness::At { time: NOW - 60, age: 60 });
+    assert_eq!(remembered(&newest.key(), &state), Some(newest.size()));
+    let asked = |web: &Web| web.0.requests().iter().filter(|request| request.query.is_some()).count();
+    let before = asked(&web);
+    // Whose policy is content with the newest is not shown an older one.
+    let report = ask_as_it_is(&web, policy(&newest, "quorum none\n"), &state).await.unwrap();
+    assert_eq!((report.size, asked(&web)), (newest.size(), before));
+}
+
+#[tokio::test]
+async fn what_a_tag_meant_when_it_was_audited_is_no_answer_once_it_means_something_else() {
+    let (audited, mut newest) = audited_and_newest();
+    newest.batch([supersede(name(0), "v0", &digest("v0"), &digest("new"), EPOCH + 50)]);
+    let (web, state) = (Web::of(&newest), Directory::empty());
+    web.prove(&newest, name(0), "v0");
+    web.prove_at("audited", &audited, name(0), "v0");
+    let refused = ask_as_it_is(&web, policy(&newest, AUDITORS), &state).await;
+    assert!(matches!(refused, Err(Error::Quorum { .. })));
+}
+
+#[tokio::test]
+async fn what_auditors_did_not_cosign_is_not_audited_because_the_server_says_so() {
+    let (mut audited, newest) = audited_and_newest();
+    let (web, state) = (Web::of(&newest), Directory::empty());
+    web.prove(&newest, name(0), "v0");
+    // Nobody, a stranger, and another history that was cosigned.
+    audited.cosigners.clear();
+    web.prove_at("audited", &audited, name(0), "v0");
+    let trust = policy(&newest, AUDITORS);
+    assert!(matches!(ask_as_it_is(&web, trust.clone(), &state).await, Err(Error::Quorum { .. })));
+    audited.cosigners = vec![(cosigner("a1", 99), NOW - 60)];
+    web.prove_at("audited", &audited, name(0), "v0");
+    assert!(matches!(ask_as_it_is(&web, trust.clone(), &state).await, Err(Error::Quorum { .. })));
+    ask(&web, &newest, &state).await.unwrap();
+    let mut forked = audited.clone();
+    forked.grow(50..51);
+    forked.cosigners = vec![(cosigner("a1", 13), NOW - 60)];
+    web.prove_at("audited", &forked, name(0), "v0");
+    let (evidence, verdict) = written(ask_as_it_is(&web, trust, &state).await.unwrap_err());
+    assert!(matches!(evidence.fault, Fault::Fork { .. }), "{}", evidence.why);
+    assert_eq!(verdict, Verdict::Proven);
+}
+
 #[tokio::test]
 async fn an_age_that_cannot_be_known_is_not_young_enough() {
     let log = Log::sample(3, SupersedeRule::Never);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use audit::cosign::{cosign, submit};
 use audit::evidence::{Evidence, Verdict, recheck};
-use audit::history::{AHEAD, Settings};
+use audit::history::{AHEAD, Compared, Comparison, Settings};
 use audit::{Http, Source};
 use serde::Serialize;
 use tlog::{KeyAlgorithm, SigningKey};
@@ -69,8 +69,8 @@ pub(crate) fn run(ui: &Ui, args: &Args) -> Result<Answer, CommandError> {
     }
     let place = args.log.as_deref().unwrap_or_default();
     let log = stranger::log(place)?;
-    let compare: Result<Vec<Source>, CommandError> =
-        args.compare.iter().map(|place| stranger::log(place)).collect();
+    let compare: Result<Vec<Source>, audit::Error> =
+        args.compare.iter().map(|place| Source::open(place, &Http::default())).collect();
     let key = args.cosign.as_deref().map(read_key).transpose()?;
     let state = args.trusting.state()?;
     let settings = Settings {
@@ -103,6 +103,21 @@ pub(crate) fn run(ui: &Ui, args: &Args) -> Result<Answer, CommandError> {
         "`{}` is sound: {} leaves, {} tags, root {}",
         report.log, report.size, report.tags, report.root
     ));
+    for Comparison { place, outcome } in &report.compared {
+        match outcome {
+            Compared::Agrees { size } => {
+                ui.note(format_args!("`{place}` shows the same history, {size} leaves of it"))
+            }
+            Compared::Ahead { size } => {
+                ui.note(format_args!(
+                    "`{place}` is AHEAD: it shows {size} leaves, which could not be compared"
+                ));
+            }
+            Compared::Nothing { why } => {
+                ui.note(format_args!("`{place}` shows no checkpoint of this log: {why}"));
+            }
+        }
+    }
     ui.note("every leaf was replayed, and the rules hold for all of history as it was served here");
     Ok(Answer::Yes)
 }

@@ -16,15 +16,15 @@ use crate::values;
 /// and the reason; nothing can follow it. Recorded tags are served from then on, and nothing new is recorded.
 /// `tlogistry init --successor-of DIR` makes the log that continues it.
 ///
-/// The server has to be stopped. On a terminal the name of the log has to be typed, elsewhere `--yes` is needed.
+/// The server has to be stopped.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Why; everybody can read it in the log
     #[arg(long, value_name = "TEXT", value_parser = values::reason)]
     reason: taglog::Reason,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
+    /// The name of the log that is to end, so that it is no other [default: asked for on a terminal]
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Option<String>,
     #[command(flatten)]
     configuration: Configuration,
 }
@@ -36,6 +36,7 @@ struct Closed<'a> {
     index: u64,
     time: u64,
     reason: &'a str,
+    size: u64,
 }
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
@@ -48,9 +49,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     if let Some(read_only) = ledger.read_only() {
         return Err(CommandError::new(read_only.clone()));
     }
-    if !args.yes {
-        confirm(ui, origin)?;
-    }
+    confirm(ui, origin, args.origin)?;
     let submission = Submission::Close { reason: args.reason.clone() };
     let appended = stranger::wait(async {
         let appended = ledger.append(submission).await.map_err(CommandError::new);
@@ -60,9 +59,9 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let Appended::Closed { index, time } = appended else {
         return Err(CommandError::new(anyhow::anyhow!("the ledger did not close the log")));
     };
-    let reason = args.reason.as_str();
+    let (reason, size) = (args.reason.as_str(), ledger.signed().borrow().size);
     let text = format!("leaf {index} at {}: close {origin}\n  reason {reason}\n", moment(time));
-    let answered = ui.answer(Answer::Yes, text, &Closed { kind: "close", origin, index, time, reason });
+    let answered = ui.answer(Answer::Yes, text, &Closed { kind: "close", origin, index, time, reason, size });
     ui.note(format_args!(
         "the log `{origin}` has ended; `tlogistry init --successor-of {}`, with a new name and data directory, continues it",
         data_dir.display()
@@ -73,19 +72,18 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     answered
 }
 
-/// Asks for the name of the log.
-fn confirm(ui: &Ui, origin: &str) -> Result<(), CommandError> {
+/// Whether the log called `origin` is the one that is `meant`; a person is asked.
+fn confirm(ui: &Ui, origin: &str, meant: Option<String>) -> Result<(), CommandError> {
     let question = format!("This ends the log `{origin}` for ever. To go on, type its name: ");
-    let Some(typed) = ui.ask(&question)? else {
-        return Err(CommandError::new(anyhow::anyhow!(
-            "nobody is here to confirm that the log `{origin}` ends"
-        ))
-        .hinted("add `--yes` if it is to end for ever"));
+    let meant = match meant {
+        Some(meant) => Some(meant),
+        None => ui.ask(&question)?,
     };
-    if typed != origin {
-        return Err(CommandError::new(anyhow::anyhow!(
-            "that is not the name of the log; nothing was written"
-        )));
-    }
-    Ok(())
+    let error = match meant {
+        Some(meant) if meant == origin => return Ok(()),
+        Some(meant) => anyhow::anyhow!("the log here is `{origin}`, not `{meant}`; nothing was written"),
+        None => anyhow::anyhow!("nobody is here to confirm that the log `{origin}` ends"),
+    };
+    Err(CommandError::new(error)
+        .hinted(format!("write `--origin {origin}` if it is the one to end for ever")))
 }

@@ -29,9 +29,9 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Written {
     directory: String,
-    leaves: u64,
-    new_files: u64,
-    unchanged_files: u64,
+    size: u64,
+    written: u64,
+    compared: u64,
 }
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
@@ -50,7 +50,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         "any static web server serves it as the log: let `checkpoint`, `tile/` and `vkey` lie below one URL, such as `https://mirror.example/log`",
     );
     if ui.is_json() {
-        ui.print("", &Written { directory, leaves: size, new_files: written, unchanged_files: compared })?;
+        ui.print("", &Written { directory, size, written, compared })?;
     }
     Ok(Answer::Yes)
 }

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use audit::Tree;
 use audit::history::AHEAD;
-use audit::{Http, Source, Tree};
 use ledger::{ExportError, Options, RestoreError, Restored, SourceError};
 use serde::Serialize;
 use server::config::LogFormat;
 use tlog::SignedCheckpoint;
 
+use super::stranger;
 use crate::args::Configuration;
 use crate::error::{CommandError, Kind};
 use crate::ui::{Answer, Progress, Ui};
@@ -40,7 +41,7 @@ struct Rebuilt<'a> {
     origin: &'a str,
     verifier_key: &'a str,
     data_dir: String,
-    leaves: u64,
+    size: u64,
     tags: u64,
     guarded: bool,
 }
@@ -74,8 +75,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     if options.publication.witnesses.is_some() {
         ui.note("`tlogistry serve` asks the witnesses of the configuration when it starts: heed what it says of them");
     }
-    let value =
-        Rebuilt { origin, verifier_key: &verifier_key, data_dir, leaves: size, tags, guarded: !unguarded };
+    let value = Rebuilt { origin, verifier_key: &verifier_key, data_dir, size, tags, guarded: !unguarded };
     ui.print(&verifier_key, &value)?;
     Ok(Answer::Yes)
 }
@@ -94,19 +94,9 @@ fn from_directory(
 fn from_url(options: &Options, url: &str, progress: &mut Progress) -> Result<Restored, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::new(error).because_of("cannot wait for anything"))?;
-    let opened: Result<Tree, audit::Error> = runtime.block_on(async {
-        let source = Source::open(url, &Http::default())?;
-        let (source, signed) = match source.checkpoint().await {
-            // The URL of a service; its log is below.
-            Err(audit::Error::Missing { .. }) => {
-                let log = source.below("log");
-                let signed = log.checkpoint().await?;
-                (log, signed)
-            }
-            signed => (source, signed?),
-        };
-        Tree::open(&source, None, &signed).await
-    });
+    let source = stranger::log(url)?;
+    let opened: Result<Tree, audit::Error> =
+        runtime.block_on(async { Tree::open(&source, None, &source.checkpoint().await?).await });
     let mut tree = opened.map_err(|error| CommandError { kind: Kind::CouldNotRun, ..error.into() })?;
     let checkpoint = tree.signed().note().to_string();
     let mut bundles = tree.all(AHEAD);

@@ -82,11 +82,11 @@ impl From<audit::Error> for CommandError {
     }
 }
 
-/// A log's files: a URL of a service or of the log itself, or the directory of an export.
+/// A log's files: the URL of a service, which has no path, or that of a log or mirror, or the directory of an export.
 pub(super) fn log(place: &str) -> Result<Source, CommandError> {
     let source = Source::open(place, &Http::default())?;
-    let is_prefix = !place.contains("://") || place.trim_end_matches('/').ends_with("/log");
-    Ok(if is_prefix { source } else { source.below("log") })
+    let is_service = url::Url::parse(place).is_ok_and(|url| url.path() == "/");
+    Ok(if is_service { source.below("log") } else { source })
 }
 
 /// Unix seconds.

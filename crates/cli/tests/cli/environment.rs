@@ -90,6 +90,11 @@ impl Output {
         self
     }
 
+    /// For runs that have to succeed, and of which nothing is looked at.
+    pub(crate) fn done(self) {
+        assert_eq!(self.status, 0, "{self}");
+    }
+
     /// What was printed, which has to be one line of JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         assert_eq!(self.stdout.lines().count(), 1, "{self}");

@@ -100,18 +100,18 @@ fn fsck_prints_one_finding_a_line_and_says_no() {
     let environment = environment();
     fs::remove_file(environment.data_dir().join("log.key")).unwrap();
     fs::remove_file(environment.data_dir().join("guard")).unwrap();
-    insta::assert_snapshot!(environment.run(&["fsck"]), @"
+    insta::assert_snapshot!(environment.run(&["fsck"]), @r#"
     exit 1
     -- stdout
     the rollback guard `$ROOT/home/.local/state/tlogistry/guard` is missing
-    the log key `$ROOT/home/.local/state/tlogistry/log.key` is missing
+    the log key `$ROOT/home/.local/state/tlogistry/log.key` is missing: recorded tags are served, nothing new is recorded; put the key back and restart
     -- stderr
     `$ROOT/home/.local/state/tlogistry` is NOT sound (leaves: 2, tags: 0, manifests: 0, findings: 2)
-    ");
+    "#);
     insta::assert_snapshot!(environment.run(&["fsck", "--output", "json", "-q"]), @r#"
     exit 1
     -- stdout
-    {"schema":1,"sound":false,"leaves":2,"tags":0,"manifests":0,"findings":["the rollback guard `$ROOT/home/.local/state/tlogistry/guard` is missing","the log key `$ROOT/home/.local/state/tlogistry/log.key` is missing"],"unlisted":0}
+    {"schema":1,"sound":false,"leaves":2,"tags":0,"manifests":0,"findings":["the rollback guard `$ROOT/home/.local/state/tlogistry/guard` is missing","the log key `$ROOT/home/.local/state/tlogistry/log.key` is missing: recorded tags are served, nothing new is recorded; put the key back and restart"],"unlisted":0}
     "#);
 }
 

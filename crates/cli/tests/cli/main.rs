@@ -31,3 +31,5 @@ mod serve;
 mod service;
 #[cfg(test)]
 mod shells;
+#[cfg(test)]
+mod strangers;

@@ -60,25 +60,27 @@ async fn a_log_ends_only_if_somebody_means_it() {
     -- stderr
     error: nobody is here to confirm that the log `tlog.example/log` ends
 
-    hint: add `--yes` if it is to end for ever
+    hint: write `--origin tlog.example/log` if it is the one to end for ever
     ");
     insta::assert_snapshot!(typed(&copies.environment, &CLOSE, "yes"), @"
     exit 2
     -- stderr
     yes
-    This ends the log `tlog.example/log` for ever. To go on, type its name: error: that is not the name of the log; nothing was written
+    This ends the log `tlog.example/log` for ever. To go on, type its name: error: the log here is `tlog.example/log`, not `yes`; nothing was written
+
+    hint: write `--origin tlog.example/log` if it is the one to end for ever
     ");
     assert_eq!(size(), 2);
-    insta::assert_snapshot!(copies.environment.run(&["close", "--yes"]), @"
+    insta::assert_snapshot!(copies.environment.run(&["close", "--origin", "tlog.example/log"]), @"
     exit 2
     -- stderr
     error: the following required arguments were not provided:
       --reason <TEXT>
 
-    hint: write it as `tlogistry close --reason <TEXT> --yes`; `--help` says more
+    hint: write it as `tlogistry close --reason <TEXT> --origin <ORIGIN>`; `--help` says more
     ");
     let mut service = Service::start(&copies.environment);
-    let beside = copies.environment.run(&[&CLOSE[..], &["--yes"]].concat());
+    let beside = copies.environment.run(&[&CLOSE[..], &["--origin", "tlog.example/log"]].concat());
     assert!(beside.stderr.contains(&format!("is in use by process {}", service.id())), "{beside}");
     service.stop();
     insta::assert_snapshot!(typed(&copies.environment, &CLOSE, "tlog.example/log"), @"
@@ -91,7 +93,7 @@ async fn a_log_ends_only_if_somebody_means_it() {
     This ends the log `tlog.example/log` for ever. To go on, type its name: the log `tlog.example/log` has ended; `tlogistry init --successor-of $ROOT/home/.local/state/tlogistry`, with a new name and data directory, continues it
     ");
     assert_eq!(size(), 4);
-    insta::assert_snapshot!(copies.environment.run(&[&CLOSE[..], &["--yes"]].concat()), @"
+    insta::assert_snapshot!(copies.environment.run(&[&CLOSE[..], &["--origin", "tlog.example/log"]].concat()), @"
     exit 2
     -- stderr
     error: the log is closed: recorded tags are served, nothing new is recorded; `tlogistry init --successor-of DIR` makes the log that continues the one in DIR
@@ -102,11 +104,11 @@ async fn a_log_ends_only_if_somebody_means_it() {
 async fn a_closed_log_is_served_and_records_nothing_more() {
     let copies = Copies::new();
     copies.record(&["v1"]).await;
-    let arguments = [&CLOSE[..], &["--yes", "--output", "json", "-q"]].concat();
+    let arguments = [&CLOSE[..], &["--origin", "tlog.example/log", "--output", "json", "-q"]].concat();
     insta::assert_snapshot!(copies.environment.run(&arguments), @r#"
     exit 0
     -- stdout
-    {"schema":1,"kind":"close","origin":"tlog.example/log","index":4,"time":"<time>","reason":"the key was stolen, ticket 17"}
+    {"schema":1,"kind":"close","origin":"tlog.example/log","index":4,"time":"<time>","reason":"the key was stolen, ticket 17","size":6}
     "#);
     copies.registry.push_image("team/app", "v2", &Image::oci("two"));
     let mut service = Service::start(&copies.environment);
@@ -149,8 +151,10 @@ async fn a_successor_holds_every_record_and_clients_follow_it() {
     -- stderr
     error: the log `tlog.example/log` is not closed; end it with `tlogistry close` before another one continues it
     ");
-    let _ended =
-        copies.environment.run(&[&CLOSE[..], &["--yes", "--data-dir", closed_dir]].concat()).succeeded();
+    let _ended = copies
+        .environment
+        .run(&[&CLOSE[..], &["--origin", "tlog.example/log", "--data-dir", closed_dir]].concat())
+        .succeeded();
     insta::assert_snapshot!(copies.environment.run(&succeed), @"
     exit 2
     -- stderr

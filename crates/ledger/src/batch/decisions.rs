@@ -28,14 +28,14 @@ impl Draft<'_> {
                 self.keep_if_missing(&record, name, manifest)?;
                 return Ok(Appended::Existing(record));
             }
-            let time = self.time(*upstream_date)?;
+            let time = self.time(*upstream_date, seen.upstream != Observation::OTHER)?;
             self.room()?;
             let bytes = manifest.bytes().len() as u64;
             self.charge(Charge { seen: Some(key), manifest_bytes: bytes, ..Charge::default() })?;
             let leaf = Leaf::Seen(leaf_of(name, tag, manifest, time));
             return self.change(key, &leaf, had_tag, Some((name, manifest)));
         }
-        let time = self.time(*upstream_date)?;
+        let time = self.time(*upstream_date, seen.upstream != Observation::OTHER)?;
         self.room()?;
         self.charge(Charge {
             client: seen.client,
@@ -79,7 +79,7 @@ impl Draft<'_> {
         if store::is_moved(self.terms.connection, &key, recorded, seen)? {
             return Ok(Appended::NotRecorded(NotRecorded::Already));
         }
-        let time = self.time(upstream_date)?;
+        let time = self.time(upstream_date, false)?;
         // The refusal stands without the evidence, so what has no room is counted and forgotten.
         if self.room().is_err() {
             self.unrecorded_moves += 1;
@@ -119,7 +119,7 @@ impl Draft<'_> {
         if !stands {
             return Err(AppendError::NotCurrent { name: format!("{name}:{tag}"), current }.into());
         }
-        let time = self.time(None)?;
+        let time = self.time(None, false)?;
         self.room()?;
         let leaf = Leaf::Supersede {
             name: name.clone(),
@@ -145,7 +145,7 @@ impl Draft<'_> {
         if !current.as_ref().is_some_and(|record| record.is_frozen() && record.digest() == *digest) {
             return Err(AppendError::NotCurrent { name: format!("{name}:{tag}"), current }.into());
         }
-        let time = self.time(None)?;
+        let time = self.time(None, false)?;
         self.room()?;
         let leaf = Leaf::Thaw {
             name: name.clone(),
@@ -159,7 +159,7 @@ impl Draft<'_> {
 
     /// Takes no heed of a full disk: a log whose key is in the wrong hands has to end.
     pub(super) fn close(&mut self, reason: &Reason) -> Result<Appended, Failure> {
-        let time = self.time(None)?;
+        let time = self.time(None, false)?;
         let index = self.tip.frontier.size();
         self.append(&Leaf::Close { time, reason: reason.clone() }.to_bytes())?;
         self.tip.last_time = time;

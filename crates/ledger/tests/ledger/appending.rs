@@ -310,6 +310,7 @@ async fn an_upstream_date_a_day_away_records_nothing_until_one_agrees() {
     let dated = |i, date| {
         Submission::Record(ledger::Observation {
             upstream_date: Some(date),
+            upstream: "corp.alt".to_owned(),
             ..observation(&numbered(i), &image("one"), true)
         })
     };
@@ -320,6 +321,19 @@ async fn an_upstream_date_a_day_away_records_nothing_until_one_agrees() {
         assert!(!ledger.health().is_ready());
     }
     assert!(matches!(ledger.append(dated(0, now - 86_400)).await, Ok(Appended::Recorded(_))));
+    assert!(ledger.health().is_ready());
+}
+
+#[tokio::test]
+async fn a_registry_of_anybodys_choice_does_not_make_the_ledger_unready_with_its_date() {
+    let place = Place::new();
+    let ledger = place.open();
+    let dated = Submission::Record(ledger::Observation {
+        upstream_date: Some(0),
+        ..observation(&numbered(0), &image("one"), true)
+    });
+    let made = ledger.append(dated).await;
+    assert!(matches!(made, Err(AppendError::Clock(ClockError::FarFromUpstream { .. }))), "{made:?}");
     assert!(ledger.health().is_ready());
 }
 

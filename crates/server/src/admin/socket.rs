@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use taglog::Reason;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::execute::execute;
 use super::{AdminError, Command, Outcome};
@@ -24,6 +26,8 @@ use crate::log_api;
 const FILE: &str = "admin.sock";
 /// Bytes of a question or an answer.
 const MAX_LINE: u64 = 64 * 1024;
+/// Connections at one time; those who come later wait.
+const CONNECTIONS: usize = 16;
 /// How long a connection may take to ask, and an answer to come; a fetch lies between.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -78,32 +82,54 @@ impl Listener {
         }
     }
 
-    /// Answers one connection after the other until `stop` resolves; a command that runs is finished.
+    /// Answers every connection until `stop` resolves, so that one that says nothing keeps no other from being heard.
+    /// A command that runs then is finished; who has not asked yet is not waited for.
     pub(crate) async fn serve(self, app: Arc<App>, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
+        let (stopping, stopped) = watch::channel(());
+        let mut open = JoinSet::new();
         loop {
-            let accepted = tokio::select! {
-                () = &mut stop => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            let answered = match accepted {
-                Ok((stream, _peer)) => tokio::time::timeout(PATIENCE, answer(&app, stream)).await,
-                Err(error) => Ok(Err(error)),
-            };
-            match answered {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "an admin command could not be answered"),
-                Err(_late) => tracing::warn!("an admin command took too long"),
+            tokio::select! {
+                () = &mut stop => break,
+                Some(_ended) = open.join_next() => {}
+                accepted = self.listener.accept(), if open.len() < CONNECTIONS => match accepted {
+                    Ok((stream, _peer)) => {
+                        open.spawn(connection(Arc::clone(&app), stream, stopped.clone()));
+                    }
+                    Err(error) => tracing::warn!(%error, "an admin connection could not be accepted"),
+                },
+            }
+        }
+        drop(stopping);
+        while let Some(ended) = open.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "an admin command ended in a panic");
             }
         }
     }
 }
 
-async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
+async fn connection(app: Arc<App>, stream: UnixStream, mut stopped: watch::Receiver<()>) {
     let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    (&mut stream).take(MAX_LINE).read_line(&mut line).await?;
-    let answer = match serde_json::from_str::<Question>(&line) {
+    let exchange = async {
+        let mut line = String::new();
+        let mut bounded = (&mut stream).take(MAX_LINE);
+        tokio::select! {
+            // An error means that the sender is gone, which is the signal.
+            _stop = stopped.changed() => return Ok(()),
+            read = bounded.read_line(&mut line) => read?,
+        };
+        answer(&app, &line, stream.get_mut()).await
+    };
+    match tokio::time::timeout(PATIENCE, exchange).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "an admin command could not be answered"),
+        Err(_late) => tracing::warn!("an admin command took too long"),
+    }
+}
+
+async fn answer(app: &App, line: &str, stream: &mut UnixStream) -> io::Result<()> {
+    let answer = match serde_json::from_str::<Question>(line) {
         Err(error) => Answer::Refused(format!("not a command: {error}")),
         Ok(question) => match command(question) {
             Err(message) => Answer::Refused(message),
@@ -118,7 +144,7 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
     };
     let mut line = serde_json::to_string(&answer)?;
     line.push('\n');
-    stream.get_mut().write_all(line.as_bytes()).await
+    stream.write_all(line.as_bytes()).await
 }
 
 /// Asks the running service; `None` where there is none.

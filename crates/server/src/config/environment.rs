@@ -31,6 +31,7 @@ const VARIABLES: &[(&str, &str, Setter)] = &[
     ("TLOGISTRY_METRICS_LISTEN", "metrics_listen", |file, value| set(&mut file.metrics_listen, value)),
     ("TLOGISTRY_LOG_FORMAT", "log_format", |file, value| choose(&mut file.log_format, value)),
     ("TLOGISTRY_LOG_ORIGIN", "log.origin", |file, value| set(&mut file.log.origin, value)),
+    ("TLOGISTRY_LOG_SUPERSEDE", "log.supersede", |file, value| choose(&mut file.log.supersede, value)),
     ("TLOGISTRY_LOG_KEY_FILE", "log.key_file", |file, value| set(&mut file.log.key_file, value)),
     ("TLOGISTRY_LOG_GUARD_FILE", "log.guard_file", |file, value| set(&mut file.log.guard_file, value)),
 ];
@@ -93,6 +94,12 @@ mod tests {
                 .starts_with("environment variable `TLOGISTRY_RECHECK`: `often`")
         );
         assert!(error("TLOGISTRY_ON_MOVE", "panic").contains("`serve-recorded`"));
+    }
+
+    #[test]
+    fn what_leaf_0_says_for_ever_can_be_set_like_the_name_that_stands_beside_it() {
+        let file = with("TLOGISTRY_LOG_SUPERSEDE", "never").unwrap();
+        assert_eq!(file.log.supersede, Some(super::super::values::Supersede::Never));
     }
 
     #[test]

@@ -146,8 +146,11 @@ impl fmt::Display for Origin {
 
 /// An absolute http or https URL without credentials, query or fragment.
 pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+    if text.contains('@') {
+        return Err("the URL holds a user name or a password, and is not shown; write it without".to_owned());
+    }
     let url = Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    let plain = url.query().is_none();
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !plain || url.fragment().is_some()
     {
         return Err(format!("`{text}` is not of the form `https://host[:port][/path]`"));
@@ -233,6 +236,17 @@ fn cosigning(table: &LogTable) -> Result<CosigningConfig, ConfigError> {
                 .to_owned(),
             hint: "name witnesses with `log.witnesses_file`".to_owned(),
         });
+    }
+    if let Some((_, policy)) = witnesses.as_ref().filter(|_| mode == Mode::Require) {
+        let asked = policy.witnesses().filter(|(_, _, url)| url.is_some()).map(|(name, ..)| name);
+        if !policy.is_satisfied_by(&asked.collect()) {
+            return Err(ConfigError::Refused {
+                message: "with `log.publish = \"require\"` nothing would ever be published, because the witnesses that \
+                          can be asked are no quorum"
+                    .to_owned(),
+                hint: "give the witnesses in `log.witnesses_file` their URLs".to_owned(),
+            });
+        }
     }
     let none = witnesses.is_none() && auditors.is_none();
     Ok(CosigningConfig {

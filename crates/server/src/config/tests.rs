@@ -208,6 +208,24 @@ fn policies_of_cosigners_are_read_and_checked() {
     assert_eq!(with(&policy, "").unwrap().cosigning.interval, Duration::from_secs(10));
     let message = with("quorum w2\n", "").unwrap_err().to_string();
     assert!(message.starts_with("`log.witnesses_file`"), "{message}");
+    let unreachable = format!("witness w1 {key}\nquorum w1\n");
+    assert!(with(&unreachable, "").is_ok());
+    let refused = with(&unreachable, "publish = \"require\"").unwrap_err();
+    assert!(refused.to_string().contains("no quorum"), "{refused}");
     let (message, hint) = error("[log]\npublish = \"require\"\n");
     assert!(message.contains("nobody is asked") && hint.contains("log.witnesses_file"), "{message}");
+}
+
+#[test]
+fn a_password_in_a_url_is_not_repeated_in_the_error() {
+    for url in ["http://u:hunter2@x/", "http://u:hunter2@", "u:hunter2@x"] {
+        let (message, _) = error(&format!("[upstreams.\"corp.alt\"]\nurl = \"{url}\""));
+        assert!(!message.contains("hunter2") && message.contains("2:7"), "{message}");
+    }
+}
+
+#[test]
+fn a_wrong_size_is_an_error_that_says_how_one_is_written() {
+    let (message, _) = error("[limits]\nmin_free = -1");
+    assert!(message.contains("`64MiB`"), "{message}");
 }

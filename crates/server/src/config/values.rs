@@ -95,7 +95,7 @@ pub(crate) struct ValueError {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a number of bytes is written such as `4096`, `64MiB` or `2GiB`")]
 enum NumberOrText {
     Number(u64),
     Text(String),

@@ -19,9 +19,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::body::Body;
+use super::idle::Idle;
 
 /// How long a client may take to send a request's headers, and an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long nothing may move on a connection; longer than any answer takes to begin.
+const IDLE: Duration = Duration::from_secs(150);
 /// Bytes of request line and headers.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Header lines of one request.
@@ -33,7 +36,7 @@ const MAX_RESET_STREAMS: usize = 32;
 /// How long open answers may take after a shutdown began.
 pub(crate) const DRAIN: Duration = Duration::from_secs(30);
 
-/// Serves `listener` until `stop` resolves, then drains open connections for at most [`DRAIN`].
+/// Serves `listener`, to at most so many `connections` at one time (0: any number), until `stop` resolves, then drains open connections for at most [`DRAIN`].
 pub(crate) async fn serve<Handle, Answer>(
     listener: TcpListener,
     connections: u32,
@@ -45,7 +48,8 @@ pub(crate) async fn serve<Handle, Answer>(
 {
     let builder = builder();
     let graceful = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(usize::try_from(connections).unwrap_or(usize::MAX >> 4)));
+    let bound = usize::try_from(connections).ok().filter(|bound| *bound != 0);
+    let permits = Arc::new(Semaphore::new(bound.unwrap_or(Semaphore::MAX_PERMITS)));
     let mut stop = std::pin::pin!(stop);
     loop {
         let permit = tokio::select! {
@@ -74,7 +78,9 @@ pub(crate) async fn serve<Handle, Answer>(
             let answer = handle(request, address);
             async move { Ok::<_, Infallible>(answer.await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(Idle::new(socket, HEADER_TIMEOUT, IDLE)), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -115,4 +121,39 @@ fn builder() -> Builder<TokioExecutor> {
 async fn accept_failed(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
     tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::edge::body::full;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_gives_its_place_to_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = |_request, _client| async { Response::new(full("ok")) };
+        let serving = tokio::spawn(serve(listener, 1, answer, std::future::pending()));
+        for opening in ["", "PRI * HTTP/2.0\r", "GET / HTTP/1.1\r\nHost"] {
+            let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+            silent.write_all(opening.as_bytes()).await.unwrap();
+            let mut said = Vec::new();
+            let cut = tokio::time::timeout(4 * HEADER_TIMEOUT, silent.read_to_end(&mut said)).await;
+            assert!(cut.is_ok(), "{opening:?} holds the only place");
+        }
+        serving.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_nothing_is_no_limit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answer = |_request, _client| async { Response::new(full("ok")) };
+        let serving = tokio::spawn(serve(listener, 0, answer, std::future::pending()));
+        let reply = tokio::time::timeout(HEADER_TIMEOUT, testkit::wire::get(&url)).await;
+        assert_eq!(reply.unwrap().status, 200);
+        serving.abort();
+    }
 }

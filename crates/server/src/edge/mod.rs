@@ -3,6 +3,7 @@
 //! Everything a client sends is parsed here or in `oci`, and nothing of it passes on unparsed.
 
 pub(crate) mod body;
+mod idle;
 pub(crate) mod listen;
 mod pages;
 pub(crate) mod request_id;

@@ -94,6 +94,7 @@ async fn tag(app: &Arc<App>, parts: &Parts, subject: &TagName) -> Result<TagView
     };
     let key = TagKey::of(&subject.name, &subject.tag);
     let record = app.ledger.lookup(&key).map_err(store)?;
+    log_api::shown(app, subject, record.as_deref())?;
     let history = app.ledger.history(&key).map_err(store)?;
     let upstream = ask_upstream(app, subject, record.as_deref()).await;
     let state = match &record {

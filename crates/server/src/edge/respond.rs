@@ -66,6 +66,9 @@ pub(crate) fn manifest(app: &App, method: &Method, served: &Served) -> Response<
     if served.first_seen {
         headers.insert(TLOG_FIRST_SEEN, HeaderValue::from_static("true"));
     }
+    if let Some(digest) = &served.moved_to {
+        insert(headers, TLOG_UPSTREAM_DIGEST, digest.to_string());
+    }
     if let Some(warning) = &served.warning {
         insert(headers, WARNING, format!("299 - \"{}\"", quoted(warning)));
     }
@@ -165,7 +168,9 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         Error::Upstream { what, source, .. } => upstream_status(*what, source),
         Error::NotRecorded { known, source, .. } => append_status(*known, source),
         Error::Store { .. } | Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
-        Error::NotYetPublished { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+        Error::NotYetPublished { .. } | Error::Unprovable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
+        }
         Error::NotFound { .. } | Error::NotPublic => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
         Error::Algorithm { .. } | Error::RequestBody => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
         Error::Unsupported { .. } => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
@@ -269,14 +274,17 @@ fn moved_detail(app: &App, moved: &Moved) -> serde_json::Value {
 }
 
 fn record_detail(app: &App, record: &RecordHead) -> serde_json::Value {
-    json!({
+    let mut detail = json!({
         "reference": format!("{}:{}", record.name, record.tag),
         "recorded": record.digest.to_string(),
         "index": record.index,
         "time": rfc3339(record.time),
         "log": app.ledger.origin(),
-        "proof": app.proof_url(&record.name, &record.tag),
-    })
+    });
+    if let Some(detail) = detail.as_object_mut().filter(|_| app.config.public) {
+        detail.insert("proof".to_owned(), json!(app.proof_url(&record.name, &record.tag)));
+    }
+    detail
 }
 
 /// Unix seconds as RFC 3339 in UTC.

@@ -17,9 +17,10 @@ use super::body::{Body, full};
 use super::{pages, request_id, respond};
 use crate::app::App;
 use crate::error::Error;
+use crate::log_api::At;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
-use crate::{blobs, cosigning, health, log_api, tags_list};
+use crate::{blobs, collector, health, log_api, tags_list};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -37,15 +38,17 @@ where
 {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
-    if parts.method == Method::POST && parts.uri.path() == "/log/cosignature" {
-        // The one thing that is taken in.
-        return cosigning::collect(&app, body).await;
-    }
     let mut seen = Seen { kind: Kind::Other, upstream: "none", outcome: None };
     let id = app.request_ids.next();
     let span = tracing::info_span!("request", %id, method = %parts.method, path = parts.uri.path());
-    let answer =
-        AssertUnwindSafe(dispatch(&app, &parts, client, &mut seen)).catch_unwind().instrument(span).await;
+    let answer = async {
+        if parts.method == Method::POST && parts.uri.path() == "/log/cosignature" {
+            seen.kind = Kind::Log;
+            return collector::collect(&app, body).await;
+        }
+        dispatch(&app, &parts, client, &mut seen).await
+    };
+    let answer = AssertUnwindSafe(answer).catch_unwind().instrument(span).await;
     let mut response = answer.unwrap_or_else(|_panic| {
         app.metrics.panicked();
         tracing::error!(%id, path = parts.uri.path(), "a handler panicked");
@@ -155,7 +158,8 @@ async fn registry<'a>(
         Route::TagsList { name, query } => {
             label(Kind::Tags, Some(&name));
             allowed(app, &name)?;
-            tags_list::page(app, method, &name, &parsed.requested_name, &query).await?
+            let namespace = parsed.namespace.as_ref();
+            tags_list::page(app, method, &name, &parsed.requested_name, namespace, &query).await?
         }
         Route::Referrers { name, .. } => {
             label(Kind::Referrers, Some(&name));
@@ -203,15 +207,15 @@ fn ping() -> Response<Body> {
 /// Log, proofs and pages: open only where the configuration says so.
 async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen<'_>) -> Response<Body> {
     let path = parts.uri.path();
-    let audited = parts.uri.query() == Some("audited");
+    let at = At::of_query(parts.uri.query());
     if let Some(path) = path.strip_prefix("/log/") {
         seen.kind = Kind::Log;
-        return plain(app, open(app).and_then(|()| log_api::log(app, &parts.method, path, audited)));
+        return plain(app, open(app).and_then(|()| log_api::log(app, &parts.method, path, at)));
     }
     if let Some(reference) = path.strip_prefix("/proof/") {
         seen.kind = Kind::Proof;
         let reference = reference.replace("%3A", ":").replace("%3a", ":");
-        return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference, audited)));
+        return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference, at)));
     }
     seen.kind = Kind::Page;
     pages::page(app, parts).await

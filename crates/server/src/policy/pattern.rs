@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use oci::RegistryHost;
+
 /// A compiled glob.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pattern {
@@ -46,6 +48,14 @@ pub enum PatternError {
     NoTag {
         /// The pattern.
         pattern: String,
+    },
+    /// The host is none, or not as the log writes it.
+    #[error("`{pattern}` would never match: {why}")]
+    Never {
+        /// The pattern.
+        pattern: String,
+        /// Why, and what to write.
+        why: String,
     },
     /// Empty.
     #[error("an empty pattern matches nothing; `**` matches every tag")]
@@ -122,6 +132,9 @@ impl FromStr for Pattern {
         if !last.contains(':') && !last.contains("**") {
             return Err(PatternError::NoTag { pattern: pattern() });
         }
+        if let Some(why) = never(source) {
+            return Err(PatternError::Never { pattern: pattern(), why });
+        }
         let mut tokens = Vec::with_capacity(source.len());
         let mut bytes = source.bytes().peekable();
         while let Some(byte) = bytes.next() {
@@ -132,6 +145,36 @@ impl FromStr for Pattern {
             });
         }
         Ok(Self { source: pattern(), tokens })
+    }
+}
+
+/// Why nothing that is canonical can match; a `deny` that never matches would let everything pass.
+fn never(source: &str) -> Option<String> {
+    let before_tag = match source.rsplit_once('/') {
+        Some((path, last)) => path.len() + 1 + last.find(':').unwrap_or_default(),
+        None => 0,
+    };
+    if source.get(..before_tag).unwrap_or_default().bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Some("hosts and repositories are lower case in the log".to_owned());
+    }
+    let host = source.split('/').next().unwrap_or_default();
+    if host.contains('*') {
+        let crosses = source.contains('/') || source.contains("**");
+        return (!crosses)
+            .then(|| "`*` stays within one path component; begin with `**`, or with a host".to_owned());
+    }
+    match RegistryHost::canonicalize(host) {
+        Ok(canonical) if canonical.as_str() != host => Some(format!("the log writes its host `{canonical}`")),
+        Ok(canonical) if canonical == RegistryHost::docker_hub() && source.matches('/').count() == 1 => {
+            let (_, repository) = source.split_once('/').unwrap_or_default();
+            let of_one = !repository.contains("**");
+            of_one.then(|| format!("the log writes official images `{host}/library/{repository}`"))
+        }
+        Ok(_) => None,
+        Err(_no_host) => {
+            let library = if source.contains('/') { "" } else { "library/" };
+            Some(format!("it begins with no host; for Docker Hub write `index.docker.io/{library}{source}`"))
+        }
     }
 }
 
@@ -169,7 +212,7 @@ mod tests {
         assert!(matches("index.docker.io/library/*:latest", "index.docker.io/library/alpine:latest"));
         assert!(!matches("index.docker.io/library/*:latest", "index.docker.io/library/a/b:latest"));
         assert!(!matches("index.docker.io/library/*:latest", "index.docker.io/library/alpine:3"));
-        assert!(!matches("index.docker.io/*:latest", "index.docker.io/library/alpine:latest"));
+        assert!(!matches("ghcr.io/*:latest", "ghcr.io/org/app:latest"));
         assert!(matches("ghcr.io/org/app:*-dev", "ghcr.io/org/app:1.2-dev"));
     }
 
@@ -189,22 +232,50 @@ mod tests {
         assert!(error("ghcr.io/org/app").contains("`:*`"));
         assert!(error("ghcr.io/org/app:v?").contains("'?'"));
         assert!(error("").contains("`**`"));
+        for (pattern, way_out) in [
+            ("GHCR.io/org/**", "lower case"),
+            ("ghcr.io/Org/app:v1", "lower case"),
+            ("ghcr.io:443/org/**", "`ghcr.io`"),
+            ("ghcr.io./org/**", "`ghcr.io`"),
+            ("alpine:latest", "`index.docker.io/library/alpine:latest`"),
+            ("org/app:*", "`index.docker.io/org/app:*`"),
+            ("index.docker.io/alpine:latest", "`index.docker.io/library/alpine:latest`"),
+            ("*:latest", "`**`"),
+        ] {
+            assert!(error(pattern).contains(way_out), "{pattern}: {}", error(pattern));
+        }
+    }
+
+    #[test]
+    fn upper_case_in_tags_and_hosts_with_a_port_or_stars_are_patterns() {
+        for (pattern, subject) in [
+            ("ghcr.io/org/app:V*", "ghcr.io/org/app:V1"),
+            ("ghcr.io/org/**RC1", "ghcr.io/org/app:RC1"),
+            ("**:RC*", "ghcr.io/org/app:RC1"),
+            ("reg.example:5000/**", "reg.example:5000/app:v1"),
+            ("*.example/app:v1", "a.example/app:v1"),
+            ("*/app:v1", "a.example/app:v1"),
+            ("index.docker.io/**", "index.docker.io/library/alpine:3"),
+            ("localhost/app:v1", "localhost/app:v1"),
+        ] {
+            assert!(matches(pattern, subject), "{pattern}");
+        }
     }
 
     proptest! {
         #[test]
-        fn a_pattern_without_stars_matches_itself_alone(subject in "[a-z]{1,8}/[a-z]{1,8}:[a-z0-9]{1,8}", other in "[a-z]{1,8}/[a-z]{1,8}:[a-z0-9]{1,8}") {
+        fn a_pattern_without_stars_matches_itself_alone(subject in "[a-z]{1,8}\\.io/[a-z]{1,8}:[a-z0-9]{1,8}", other in "[a-z]{1,8}\\.io/[a-z]{1,8}:[a-z0-9]{1,8}") {
             prop_assert!(matches(&subject, &subject));
             prop_assert_eq!(matches(&subject, &other), subject == other);
         }
 
         #[test]
-        fn printing_gives_back_what_was_parsed(source in "[a-z*]{1,8}/[a-z*]{1,8}:[a-z0-9*]{1,8}") {
+        fn printing_gives_back_what_was_parsed(source in "[a-z*]{1,8}\\.io/[a-z*]{1,8}:[a-z0-9*]{1,8}") {
             prop_assert_eq!(source.parse::<Pattern>().unwrap().to_string(), source);
         }
 
         #[test]
-        fn what_matches_matches_below_each_of_its_prefixes(subject in "[a-b]{1,3}/[a-b]{1,3}:[a-b]{1,3}", pattern in "[ab*]{1,4}/[ab*]{1,4}:[ab*]{1,4}") {
+        fn what_matches_matches_below_each_of_its_prefixes(subject in "[a-b]{1,3}\\.io/[a-b]{1,3}:[a-b]{1,3}", pattern in "[ab*]{1,4}\\.io/[ab*]{1,4}:[ab*]{1,4}") {
             let pattern: Pattern = pattern.parse().unwrap();
             if pattern.matches(&subject) {
                 for end in 0..=subject.len() {
@@ -215,8 +286,9 @@ mod tests {
 
         #[test]
         fn many_stars_do_not_take_exponential_time(stars in 1_usize..60) {
-            let pattern = format!("{}:x", "*a".repeat(stars));
-            prop_assert!(!matches(&pattern, &"a".repeat(120)));
+            let pattern = format!("ghcr.io/{}:x", "*a".repeat(stars));
+            let subject = format!("ghcr.io/{}", "a".repeat(120));
+            prop_assert!(!matches(&pattern, &subject));
         }
     }
 }

@@ -62,5 +62,13 @@ fn keep(app: &Arc<App>, name: &Name, fetched: &FetchedManifest) {
 }
 
 fn served(digest: Digest, manifest: Manifest) -> Served {
-    Served { digest, manifest, record: None, first_seen: false, warning: None, by_digest: true }
+    Served {
+        digest,
+        manifest,
+        record: None,
+        first_seen: false,
+        warning: None,
+        by_digest: true,
+        moved_to: None,
+    }
 }

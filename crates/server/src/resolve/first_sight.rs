@@ -4,7 +4,7 @@
 //! fetch and the append.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ledger::{Appended, ManifestBytes, Observation, Recorded, Submission};
 
@@ -12,9 +12,6 @@ use super::verdict::{Verdict, verdict};
 use super::{Ask, Manifest, Served, head, recheck};
 use crate::app::App;
 use crate::error::Error;
-
-/// How long a first pull waits for a published checkpoint that covers its record.
-const COVERED: Duration = Duration::from_secs(5);
 
 /// Records what upstream serves for a tag that has no record.
 pub(super) async fn record(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
@@ -49,9 +46,7 @@ pub(super) async fn append(
         upstream: app.upstream.label(ask.name.host()).to_owned(),
     });
     let known = before.is_some();
-    // Where a policy demands witnesses, an answer is worth nothing before they have cosigned.
-    let appended = app.ledger.append_published(submission, COVERED).await;
-    let appended = appended.map_err(|source| ask.not_recorded(known, source))?;
+    let appended = app.ledger.append(submission).await.map_err(|source| ask.not_recorded(known, source))?;
     let (record, made) = match appended {
         Appended::Recorded(record) => (record, true),
         Appended::Existing(record) => (record, false),
@@ -81,5 +76,6 @@ pub(super) async fn append(
             )
         }),
         by_digest: false,
+        moved_to: None,
     })
 }

@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ledger::Recorded;
-use oci::{Digest, ManifestType, Name, Tag};
-use taglog::{Leaf, TagKey};
+use oci::{Digest, ManifestType, Name, Sha256Digest, Tag};
+use taglog::TagKey;
 
 pub(crate) use self::flights::Flights;
 pub(crate) use self::freshness::Freshness;
@@ -37,6 +37,9 @@ pub(crate) struct Ask {
     pub(crate) client: IpAddr,
 }
 
+/// What a flight is about: a tag, for all who ask; or for one client alone, whose budget counts.
+pub(crate) type Question = (TagKey, Option<IpAddr>);
+
 /// What a client gets.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
@@ -47,6 +50,8 @@ pub(crate) struct Served {
     pub(crate) first_seen: bool,
     pub(crate) warning: Option<String>,
     pub(crate) by_digest: bool,
+    /// What upstream serves instead, where the record is served all the same.
+    pub(crate) moved_to: Option<Sha256Digest>,
 }
 
 /// Bytes and their type.
@@ -56,10 +61,24 @@ pub(crate) struct Manifest {
     pub(crate) media_type: ManifestType,
 }
 
-/// Resolves a tag.
+/// Resolves a tag. Where a policy demands witnesses, no record is served before they have cosigned it.
 pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
+    let served = resolved(app, &ask).await?;
+    if let Some(record) = served.record.as_ref().filter(|record| record.index >= app.before_policy) {
+        let covered = app.ledger.wait_until_published(record.index, app.cover_timeout).await;
+        covered.map_err(|source| Error::NotRecorded {
+            subject: ask.reference(),
+            known: true,
+            source: Arc::new(source),
+        })?;
+    }
+    Ok(served)
+}
+
+/// What the record or upstream says.
+async fn resolved(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
     let key = TagKey::of(&ask.name, &ask.tag);
-    let record = app.lookup(&key, &ask)?;
+    let record = app.lookup(&key, ask)?;
     // A frozen tag stays frozen whatever the configuration says later.
     match ask.decision.action {
         Action::Deny => {
@@ -67,31 +86,38 @@ pub(crate) async fn tag(app: &Arc<App>, ask: Ask) -> Result<Served, Error> {
             return Err(Error::DeniedByPolicy { reference, rule: ask.decision.reason.to_string() });
         }
         Action::Pass if !record.as_ref().is_some_and(|record| record.is_frozen()) => {
-            return pass(app, &ask).await;
+            return pass(app, ask).await;
         }
         Action::Freeze | Action::Observe | Action::Pass => {}
     }
     if let Some(record) = &record
         && app.freshness.is_fresh(&key, Instant::now())
-        && !verdict::wants_freezing(pinned(record), ask.decision.action)
+        && !verdict::wants_freezing(pinned(app, ask, record)?, ask.decision.action)
     {
-        return recorded(app, &ask, record, None).await;
+        return recorded(app, ask, record, None).await;
     }
-    let (flight, shared) = app.flights.join(&key, || {
-        let (app, ask) = (Arc::clone(app), ask.clone());
-        async move { check(&app, &ask, key).await }
-    });
+    let fly = |of| {
+        app.flights.join(&(key, of), || {
+            let (app, ask) = (Arc::clone(app), ask.clone());
+            async move { check(&app, &ask, key).await }
+        })
+    };
+    let (flight, shared) = fly(None);
     if shared {
         app.metrics.shared();
     }
     let outcome = match &record {
-        None => flight.await,
+        None => match flight.await {
+            // The budget was that of whoever asked first; who only shared the question has one of its own.
+            Some(Err(error)) if shared && error.is_a_clients_budget() => fly(Some(ask.client)).0.await,
+            outcome => outcome,
+        },
         // The check goes on, and records what it finds; this pull does not wait for it.
         Some(record) => match tokio::time::timeout(app.config.recheck_timeout, flight).await {
             Ok(outcome) => outcome,
             Err(_late) => {
                 let warning = format!("upstream did not answer in time; {}", as_recorded(record));
-                return recorded(app, &ask, record, Some(warning)).await;
+                return recorded(app, ask, record, Some(warning)).await;
             }
         },
     };
@@ -124,6 +150,7 @@ async fn pass(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
         first_seen: false,
         warning: None,
         by_digest: false,
+        moved_to: None,
     })
 }
 
@@ -152,6 +179,7 @@ async fn recorded(
         first_seen: false,
         warning,
         by_digest: false,
+        moved_to: None,
     })
 }
 
@@ -166,9 +194,12 @@ fn head(ask: &Ask, record: &Recorded) -> RecordHead {
     }
 }
 
-fn pinned(record: &Recorded) -> Pinned {
-    let thawed = matches!(record.entry().leaf, Leaf::Thaw { .. });
-    Pinned { digest: record.digest(), frozen: record.is_frozen(), thawed }
+/// What the log holds. Whether an observed tag was frozen before is asked only where that makes a difference.
+fn pinned(app: &App, ask: &Ask, record: &Recorded) -> Result<Pinned, Error> {
+    let (digest, frozen) = (record.digest(), record.is_frozen());
+    let matters = !frozen && ask.decision.action == Action::Freeze;
+    let thawed = matters && app.ledger.was_frozen(record.key()).map_err(|source| ask.store(source))?;
+    Ok(Pinned { digest, frozen, thawed })
 }
 
 fn as_recorded(record: &Recorded) -> String {

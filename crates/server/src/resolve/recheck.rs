@@ -11,7 +11,7 @@ use oci::ManifestSelector;
 use taglog::TagKey;
 use upstream::{ErrorKind, FetchedManifest};
 
-use super::verdict::{Verdict, verdict, wants_freezing};
+use super::verdict::{Pinned, Verdict, verdict, wants_freezing};
 use super::{Ask, Served, as_recorded, first_sight, head, pinned, recorded};
 use crate::app::App;
 use crate::config::OnGone;
@@ -33,7 +33,8 @@ pub(super) async fn against_upstream(
     key: TagKey,
     record: Arc<Recorded>,
 ) -> Result<Served, Error> {
-    match look(app, ask, &record).await {
+    let pinned = pinned(app, ask, &record)?;
+    match look(app, ask, pinned).await {
         Ok(Look::Same) => {
             app.freshness.note(key, Instant::now());
             recorded(app, ask, &record, None).await
@@ -47,9 +48,7 @@ pub(super) async fn against_upstream(
             settle(app, ask, record, fetched).await
         }
         Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Denied { had_credentials: false } => {
-                gone(app, ask, &record).await
-            }
+            _ if is_gone(&error) => gone(app, ask, &record).await,
             ErrorKind::Denied { had_credentials: true } => Err(ask.upstream(error)),
             _ => {
                 tracing::warn!(reference = %ask.reference(), %error, "upstream could not be asked; serving the record");
@@ -62,12 +61,15 @@ pub(super) async fn against_upstream(
 
 /// HEAD is free of charge on registries that count pulls; only a difference is worth a GET.
 /// An observed tag that has to be frozen needs the bytes as well.
-async fn look(app: &App, ask: &Ask, record: &Recorded) -> Result<Look, upstream::Error> {
+async fn look(app: &App, ask: &Ask, pinned: Pinned) -> Result<Look, upstream::Error> {
     let selector = ManifestSelector::Tag(ask.tag.clone());
-    if !wants_freezing(pinned(record), ask.decision.action) {
-        let said = app.head_tag(&ask.name, &selector).await?;
-        if said.digest == Some(record.digest().into()) {
-            return Ok(Look::Same);
+    if !wants_freezing(pinned, ask.decision.action) {
+        match app.head_tag(&ask.name, &selector).await {
+            Ok(said) if said.digest == Some(pinned.digest.into()) => return Ok(Look::Same),
+            Ok(_) => {}
+            // Some registries answer HEAD as if nothing were there; to say that a tag was withdrawn takes a GET.
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(Look::Bytes(app.fetch_tag(&ask.name, &ask.tag).await?))
@@ -80,7 +82,7 @@ pub(super) async fn settle(
     record: Arc<Recorded>,
     fetched: FetchedManifest,
 ) -> Result<Served, Error> {
-    match verdict(Some(pinned(&record)), ask.decision.action, fetched.digest) {
+    match verdict(Some(pinned(app, ask, &record)?), ask.decision.action, fetched.digest) {
         Verdict::Same => recorded(app, ask, &record, None).await,
         Verdict::FirstSeen { freeze } => Box::pin(first_sight::append(app, ask, fetched, freeze, None)).await,
         Verdict::FreezeNow => Box::pin(first_sight::append(app, ask, fetched, true, Some(&record))).await,
@@ -115,7 +117,8 @@ async fn moved(
         return Err(Error::Moved(Box::new(Moved { record, seen: fetched.digest })));
     }
     let warning = format!("upstream moved this tag to {}; {}", fetched.digest, as_recorded(record));
-    recorded(app, ask, record, Some(warning)).await
+    let served = recorded(app, ask, record, Some(warning)).await?;
+    Ok(Served { moved_to: Some(fetched.digest), ..served })
 }
 
 fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &FetchedManifest) {
@@ -132,6 +135,11 @@ fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &Fetched
             tracing::warn!(%reference, %error, "the move was refused to the client, and could not be recorded");
         }
     });
+}
+
+/// Whether upstream says that the tag is not there, or not for us.
+fn is_gone(error: &upstream::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied { had_credentials: false })
 }
 
 async fn gone(app: &Arc<App>, ask: &Ask, record: &Arc<Recorded>) -> Result<Served, Error> {

@@ -284,13 +284,15 @@ impl Metrics {
     pub(crate) fn witnesses(&self, counts: &BTreeMap<String, Counts>) {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for (witness, counts) in counts {
-            for (what, count) in [
+            let failed = counts.failed.iter().map(|(why, count)| (*why, *count));
+            let all = [
                 ("submitted", counts.submitted),
                 ("cosigned", counts.cosigned),
                 ("failed", counts.failed.values().sum()),
                 ("size", counts.size),
                 ("time", counts.time),
-            ] {
+            ];
+            for (what, count) in all.into_iter().chain(failed) {
                 let labels = WitnessLabels { witness: witness.clone(), what };
                 self.witnesses.get_or_create(&labels).set(number(count));
             }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use oci::Sha256Digest;
 use server::admin::{self, AdminError, Command};
 use taglog::Reason;
+use testkit::Kind;
 
 use crate::place::{Place, tag_name};
 
@@ -51,6 +52,10 @@ async fn a_thawed_tag_is_observed_from_then_on() {
         assert_eq!((reply.status, &reply.body), (200, &new.manifest));
         assert!(reply.header("warning").unwrap().contains("observed, not frozen"));
     }
+    // As for any observed tag: one HEAD, though the policy would freeze a tag that never was.
+    place.registry.forget();
+    assert_eq!(service.pull("team/app", "v1").await.status, 200);
+    assert_eq!((place.registry.count("HEAD", Kind::Manifest), place.registry.total()), (1, 1));
 }
 
 #[tokio::test]
@@ -117,4 +122,18 @@ async fn nonsense_on_the_socket_is_answered_and_the_service_goes_on() {
         assert!(answer.starts_with("{\"refused\":"), "{line}: {answer}");
     }
     assert_eq!(service.get("/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_keeps_no_other_from_giving_a_command() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    place.push("team/app", "v1");
+    service.pull("team/app", "v1").await;
+    let silent = tokio::net::UnixStream::connect(place.data_dir().join("admin.sock")).await.unwrap();
+    let outcome = admin::run(&place.config().unwrap(), thaw()).await.unwrap();
+    assert_eq!(outcome.kind, "thaw");
+    // Nor the service from stopping.
+    service.stop().await;
+    drop(silent);
 }

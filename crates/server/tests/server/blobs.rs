@@ -129,3 +129,13 @@ async fn a_blob_that_is_not_there_is_404() {
     let reply = service.get(&format!("/v2/corp.alt/team/app/blobs/sha256:{}", "0".repeat(64))).await;
     assert_eq!((reply.status, &*error(&reply).0), (404, "BLOB_UNKNOWN"));
 }
+
+#[tokio::test]
+async fn a_blob_whose_digest_cannot_be_checked_is_not_passed_off_as_checked() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    let digest = format!("blake3:{}", "0".repeat(64));
+    place.registry.quirk(Quirk::Answer(testkit::Answer::status(200).body("anything")));
+    let reply = service.get(&format!("/v2/corp.alt/team/app/blobs/{digest}")).await;
+    assert_eq!((reply.status, &*error(&reply).0), (400, "UNSUPPORTED"));
+}

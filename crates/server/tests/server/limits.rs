@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use testkit::{Gate, Quirk};
+
 use crate::place::{Place, START, error};
 
 #[tokio::test]
@@ -87,4 +89,30 @@ async fn a_full_disk_keeps_new_tags_out_and_recorded_ones_in() {
     assert_eq!(testkit::wire::get(&format!("{url}/v1")).await.status, 200);
     let ready = testkit::wire::get(&ready).await;
     assert!(ready.status == 503 && ready.text().contains("bytes are free"), "{}", ready.text());
+}
+
+#[tokio::test]
+async fn a_client_beyond_its_budget_does_not_spoil_the_pull_of_another_who_shares_its_question() {
+    let place = Place::new().await.tables("[limits]\nmin_free = 0\nnew_records_per_client_per_day = 1");
+    let service = place.start().await;
+    place.push("team/app", "v1");
+    let image = place.push("team/app", "v2");
+    service.pull("team/app", "v1").await;
+    let gate = Gate::closed();
+    place.registry.quirk(Quirk::HoldHeaders(gate.clone()));
+    let request = || service.request("GET", "/v2/corp.alt/team/app/manifests/v2");
+    let spent = tokio::spawn(request().send());
+    gate.waiting(1).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(service.address).await.unwrap();
+    let request = request();
+    let other = tokio::spawn(async move { request.over(&mut other).await.unwrap() });
+    while !service.get("/metrics").await.text().contains("tlog_singleflight_shared_total 1") {
+        tokio::task::yield_now().await;
+    }
+    gate.release();
+    assert_eq!(spent.await.unwrap().status, 429);
+    let other = other.await.unwrap();
+    assert_eq!((other.status, &other.body), (200, &image.manifest));
 }

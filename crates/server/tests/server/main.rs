@@ -7,6 +7,10 @@ mod blobs;
 #[cfg(test)]
 mod by_digest;
 #[cfg(test)]
+mod collecting;
+#[cfg(test)]
+mod cosigning;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod first_sight;
@@ -36,3 +40,5 @@ mod recheck;
 mod starting;
 #[cfg(test)]
 mod tags;
+#[cfg(test)]
+mod witnesses;

@@ -104,6 +104,7 @@ async fn serve_recorded_gives_the_recorded_bytes_with_a_warning() {
     assert_eq!((reply.status, &reply.body), (200, &old.manifest));
     let warning = reply.header("warning").unwrap();
     assert!(warning.starts_with("299 - \"") && warning.contains(&new.digest), "{warning}");
+    assert_eq!(reply.header("tlog-upstream-digest"), Some(&*new.digest));
 }
 
 #[tokio::test]

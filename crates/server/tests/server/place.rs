@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ledger::{Clock, FreeSpace, Ledger};
 use oci::{Reference, Selector, TagName};
@@ -20,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) registry: FakeRegistry,
     pub(crate) clock: testkit::Clock,
+    /// How long a pull waits for witnesses.
+    pub(crate) cover_timeout: Duration,
     /// Keys of the file's top level.
     pub(crate) keys: String,
     /// Tables of the file, and keys of `[upstreams."corp.alt"]` first.
@@ -40,6 +43,8 @@ impl Place {
             directory: tempfile::tempdir().unwrap(),
             registry: FakeRegistry::start().await,
             clock: testkit::Clock::at(START),
+            // No test waits for a timer that it does not mean to.
+            cover_timeout: Duration::from_secs(3600),
             keys: String::new(),
             tables: String::new(),
         }
@@ -90,6 +95,7 @@ impl Place {
         Surroundings {
             clock: Clock::new(move || u64::try_from(clock.now()).unwrap()),
             free_space: FreeSpace::new(|_| Ok(u64::MAX)),
+            cover_timeout: self.cover_timeout,
             ..Surroundings::default()
         }
     }

@@ -53,3 +53,18 @@ async fn a_second_address_for_metrics_takes_them_off_the_first() {
     }
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_refusal_names_no_proof_that_is_closed_to_whoever_is_refused() {
+    for (public, named) in [(false, false), (true, true)] {
+        let place = Place::new().await.keys(&format!("public = {public}"));
+        let service = place.start().await;
+        place.push("team/app", "v1");
+        service.pull("team/app", "v1").await;
+        place.push("team/app", "v1");
+        let refused = service.pull("team/app", "v1").await;
+        assert_eq!(refused.status, 403);
+        assert_eq!(refused.header("tlog-proof").is_some(), named);
+        assert_eq!(refused.text().contains("/proof/"), named, "{}", refused.text());
+    }
+}

@@ -175,3 +175,21 @@ async fn a_failed_head_is_not_kept_for_the_next_pull() {
     place.registry.clear();
     assert_eq!(service.pull("team/app", "v1").await.header("warning"), None);
 }
+
+#[tokio::test]
+async fn a_head_that_says_gone_is_settled_by_a_get() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    let image = place.push("team/app", "v1");
+    service.pull("team/app", "v1").await;
+    for status in [404, 403, 401] {
+        place.registry.clear();
+        place.registry.quirk_when(When::kind(Kind::Manifest).method("HEAD"), Quirk::Status(status));
+        let reply = service.pull("team/app", "v1").await;
+        assert_eq!(
+            (reply.status, &reply.body, reply.header("warning")),
+            (200, &image.manifest, None),
+            "{status}"
+        );
+    }
+}

@@ -61,3 +61,16 @@ async fn a_repository_that_upstream_does_not_have_is_unknown() {
     let reply = service.get("/v2/corp.alt/team/none/tags/list").await;
     assert_eq!((reply.status, &*error(&reply).0), (404, "NAME_UNKNOWN"));
 }
+
+#[tokio::test]
+async fn the_next_page_is_of_the_registry_that_ns_named() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    for tag in ["a", "b"] {
+        place.push("team/app", tag);
+    }
+    let page = service.get("/v2/team/app/tags/list?ns=corp.alt&n=1").await;
+    assert_eq!(page.header("link"), Some("</v2/team/app/tags/list?n=1&last=a&ns=corp.alt>; rel=\"next\""));
+    let next = service.get("/v2/team/app/tags/list?n=1&last=a&ns=corp.alt").await;
+    assert_eq!(next.json()["tags"], serde_json::json!(["b"]));
+}

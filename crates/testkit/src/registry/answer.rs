@@ -82,6 +82,12 @@ fn wrong_method(request: &RecordedRequest) -> Option<Draft> {
         .then(|| Draft::error(405, "UNSUPPORTED", "the operation is unsupported").with("Allow", "GET, HEAD"))
 }
 
+/// What was pushed under the path with its query, or else under the path alone.
+fn file(held: &Content, path: &str, query: Option<&str>) -> Option<Stored> {
+    let with_query = query.and_then(|query| held.file(&format!("{path}?{query}")));
+    with_query.or_else(|| held.file(path))
+}
+
 fn refused_credentials(shared: &Shared, request: &RecordedRequest) -> Option<Draft> {
     let open = matches!(request.kind, Kind::Token | Kind::File);
     if open { None } else { lock(&shared.guard).refusal(request, &shared.host()) }
@@ -132,7 +138,7 @@ fn content(shared: &Shared, request: &RecordedRequest, quirks: &[Quirk]) -> Draf
             }
             None => Draft::error(404, "BLOB_UNKNOWN", "blob unknown to registry"),
         },
-        Kind::File => match held.file(reference) {
+        Kind::File => match file(&held, reference, request.query.as_deref()) {
             Some(stored) => {
                 let mut draft = served(&stored).with("Accept-Ranges", "bytes");
                 draft.headers.remove("docker-content-digest");

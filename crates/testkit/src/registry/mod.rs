@@ -185,7 +185,7 @@ impl FakeRegistry {
         lock(&self.shared.content).push_blob(repository, bytes.into())
     }
 
-    /// Stores what `GET /files/<path>` answers. Manifests and blobs are there already, by their digest.
+    /// Stores what `GET /files/<path>` answers, whatever the query; with a query in `path`, only with that one. Manifests and blobs are there already, by their digest.
     pub fn push_file(&self, path: &str, bytes: impl Into<Bytes>, media_type: &str) {
         lock(&self.shared.content).push_file(path, bytes.into(), media_type);
     }

@@ -8,7 +8,7 @@ mod counters;
 mod gathering;
 mod schedule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -92,11 +92,11 @@ pub struct Feeder {
     counters: Counters,
     /// The size that each witness held when it last cosigned.
     known: BTreeMap<Place, u64>,
-    /// Checkpoints that are being cosigned, and the newest that was.
+    /// Checkpoints that are being cosigned, and the two newest.
     gatherings: BTreeMap<u64, Gathering>,
     asked: JoinSet<Answered>,
-    /// Whom each task of `asked` asks.
-    tasks: BTreeMap<Id, Place>,
+    /// Whom each task of `asked` asks, and for a cosignature of how many leaves.
+    tasks: BTreeMap<Id, (Place, u64)>,
 }
 
 /// How one submission ended.
@@ -199,16 +199,17 @@ impl Feeder {
                 let outcome = client.submit(&witness, &checkpoint, known, |old| prove(old, size)).await;
                 Answered { size, outcome }
             });
-            self.tasks.insert(task.id(), place);
+            self.tasks.insert(task.id(), (place, size));
         }
         // The same size with other signatures of the log is gathered for anew.
         if self.gatherings.get(&newest.size).is_none_or(|gathering| gathering.checkpoint() != &checkpoint) {
             self.gatherings.insert(newest.size, Gathering::of(checkpoint));
         }
-        // Late cosignatures of the round before still find their checkpoint; older ones are of no use.
-        while self.gatherings.len() > 2 {
-            self.gatherings.pop_first();
-        }
+        // A witness that takes longer than a round completes the checkpoint that it was asked for: the next one would
+        // be as far away. Older ones that nobody is asked for are of no use.
+        let kept = self.gatherings.keys().rev().nth(1).copied().unwrap_or_default();
+        let asked: BTreeSet<u64> = self.tasks.values().map(|(_, size)| *size).collect();
+        self.gatherings.retain(|size, _| *size >= kept || asked.contains(size));
     }
 
     fn finish(&mut self, ended: Result<(Id, Answered), JoinError>) {
@@ -217,7 +218,7 @@ impl Feeder {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let Some(place) = self.tasks.remove(&id) else { return };
+        let Some((place, _)) = self.tasks.remove(&id) else { return };
         let Some(name) = self.witnesses.get(place).map(Witness::name) else { return };
         let Answered { size, outcome } = match ended {
             Ok((_, answered)) => answered,

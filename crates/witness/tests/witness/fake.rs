@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tlog::{AddCheckpoint, KeyAlgorithm, SigningKey, cosign};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use witness::{Client, Witness};
 
 /// One answer.
@@ -26,6 +26,8 @@ pub(crate) enum Say {
     Header(u16, &'static str, &'static str),
     /// 200 with lines of strangers around a cosignature at this time.
     Cosign(u64),
+    /// 200 with a cosignature at this time, once it is told to.
+    CosignWhen(Arc<Notify>, u64),
     /// Nothing, for ever.
     Nothing,
 }
@@ -133,6 +135,10 @@ async fn answer(
         Say::Cosign(time) => {
             let line = cosign(request.note(), &key(&name), time).unwrap();
             response.body(format!("{}{line}\n{}", grease(10), grease(10)).into()).unwrap()
+        }
+        Say::CosignWhen(told, time) => {
+            told.notified().await;
+            response.body(format!("{}\n", cosign(request.note(), &key(&name), time).unwrap()).into()).unwrap()
         }
         Say::Nothing => pending().await,
     })

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tlog::{Note, Policy, verify_cosignature};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use witness::feeder::{Counters, Pace};
 use witness::{Feeder, Newest, Report, Witness};
 
@@ -200,6 +200,29 @@ async fn in_the_background_a_silent_witness_holds_up_neither_the_others_nor_the_
     stop.send(()).unwrap();
     running.await.unwrap();
     assert_eq!(counters.snapshot()["silent"].submitted, 1);
+}
+
+#[tokio::test]
+async fn a_witness_slower_than_the_log_completes_the_quorum_of_what_it_was_asked_for() {
+    let told = Arc::new(Notify::new());
+    let a = Fake::new("a", (0..4).map(|_| Say::Cosign(TIME))).await;
+    let slow = Fake::new("slow", [Say::CosignWhen(Arc::clone(&told), TIME)]).await;
+    let both = policy(&["a", "slow"], "group both all a slow\nquorum both\n");
+    let pace = Pace { interval: Duration::ZERO, ..Pace::default() };
+    let Fed { feeder, mut reports, source } = Fed::new(&[&a, &slow], both, pace, 5);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(feeder.run(async { drop(stopped.await) }));
+    slow.asked(1).await;
+    for size in [5, 6, 7, 8] {
+        source.send_replace(newest(size));
+        let report = reports.recv().await.unwrap();
+        assert!(matches!(report, Report::Cosigned { size: found, satisfied: false, .. } if found == size));
+    }
+    told.notify_one();
+    let report = reports.recv().await.unwrap();
+    assert!(matches!(report, Report::Cosigned { size: 5, satisfied: true, .. }), "{report:?}");
+    stop.send(()).unwrap();
+    running.await.unwrap();
 }
 
 #[tokio::test]

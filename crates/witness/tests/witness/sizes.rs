@@ -1,7 +1,7 @@
 //! What may be signed after a restart, by what witnesses say they hold.
 
 use tlog::{Note, Policy, verify_cosignature};
-use witness::{Witness, sizes};
+use witness::{Sizes, Witness, sizes};
 
 use crate::fake::{Fake, Say, client, key};
 use crate::log::Log;
@@ -14,6 +14,13 @@ fn two_of_three() -> Policy {
 
 /// Whether signing may begin at size 8 after these answers of `a`, `b` and `c`, and who is above.
 async fn allowed(says: [Say; 3]) -> (bool, Vec<(String, u64)>) {
+    let said = said(says).await;
+    let above = said.above().map(|(name, size)| (name.to_owned(), size)).collect();
+    (said.allow_signing(&two_of_three()), above)
+}
+
+/// What `a`, `b` and `c` said to a log of size 8.
+async fn said(says: [Say; 3]) -> Sizes {
     let mut fakes = Vec::new();
     for (name, say) in ["a", "b", "c"].into_iter().zip(says) {
         fakes.push(Fake::new(name, [say]).await);
@@ -23,8 +30,7 @@ async fn allowed(says: [Say; 3]) -> (bool, Vec<(String, u64)>) {
     for fake in &fakes {
         assert_eq!(fake.requests(), [Log::new().request(0, 8)]);
     }
-    let above = said.above().map(|(name, size)| (name.to_owned(), size)).collect();
-    (said.allow_signing(&two_of_three()), above)
+    said
 }
 
 fn holds(size: u64) -> Say {
@@ -46,6 +52,20 @@ async fn signing_waits_while_a_quorum_is_missing_or_above() {
     {
         let says = [holds(8), silent.clone(), silent];
         assert_eq!(allowed(says).await, (false, vec![]));
+    }
+}
+
+#[tokio::test]
+async fn signing_is_out_of_the_question_only_when_the_others_are_no_quorum() {
+    for (says, forbidden) in [
+        ([holds(9), holds(80), holds(8)], true),
+        ([holds(9), holds(80), Say::status(500, "")], true),
+        ([holds(9), holds(8), Say::status(500, "")], false),
+        ([holds(9), Say::status(500, ""), Say::status(409, "")], false),
+        ([Say::status(500, ""), Say::status(409, ""), Say::status(404, "")], false),
+    ] {
+        let said = said(says).await;
+        assert_eq!(said.forbid_signing(&two_of_three()), forbidden, "{said:?}");
     }
 }
 

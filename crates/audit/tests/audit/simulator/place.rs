@@ -78,6 +78,12 @@ impl Web {
         self.0.push_file(&format!("proof/{name}:{tag}"), proof, "text/plain");
     }
 
+    /// The proof at an earlier checkpoint, by the query that asks for it.
+    pub(crate) fn prove_at(&self, query: &str, log: &Log, name: &str, tag: &str) {
+        let proof = log.proof(&super::tag_of(name, tag));
+        self.0.push_file(&format!("proof/{name}:{tag}?{query}"), proof, "text/plain");
+    }
+
     /// The server's prefix.
     pub(crate) fn url(&self) -> String {
         format!("{}/files", self.0.url())

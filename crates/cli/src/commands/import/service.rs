@@ -185,6 +185,10 @@ fn served(headers: &HeaderMap) -> Result<Outcome, &'static str> {
     if self::digest(headers, CONTENT_DIGEST)? != Some(digest) {
         return Err(CONTENT_DIGEST);
     }
+    // Served as recorded though upstream moved it, because the service is told to.
+    if let Some(upstream) = self::digest(headers, UPSTREAM_DIGEST)? {
+        return Ok(Outcome::Moved { recorded: digest, upstream });
+    }
     Ok(if headers.contains_key(FIRST_SEEN) {
         Outcome::Recorded { digest, index }
     } else {
@@ -315,6 +319,9 @@ mod tests {
 
     #[test]
     fn a_refusal_with_both_digests_is_a_move_and_any_other_is_asked_for_its_reason() {
+        let record = [(CONTENT_DIGEST, A), (RECORDED_DIGEST, A), (LOG_INDEX, "7")];
+        let served = answer(200, &[&record[..], &[(UPSTREAM_DIGEST, B)]].concat());
+        assert_eq!(served, Head::Done(Outcome::Moved { recorded: sha256(A), upstream: sha256(B) }));
         let moved = answer(403, &[(RECORDED_DIGEST, A), (UPSTREAM_DIGEST, B)]);
         assert_eq!(moved, Head::Done(Outcome::Moved { recorded: sha256(A), upstream: sha256(B) }));
         for (status, headers) in [
