@@ -2,11 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use oci::Link;
+use oci::{Link, RegistryHost};
 
 fuzz_target!(|header: &str| {
     if let Some(next) = Link::next_tags(header) {
-        let ours = Link::tags_list("a/b", &next);
-        assert_eq!(Link::next_tags(&ours), Some(next), "{ours}");
+        for namespace in [None, Some(&RegistryHost::docker_hub())] {
+            let ours = Link::tags_list("a/b", namespace, &next);
+            assert_eq!(Link::next_tags(&ours).as_ref(), Some(&next), "{ours}");
+        }
     }
 });

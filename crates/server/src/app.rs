@@ -18,6 +18,9 @@ use crate::error::Error;
 use crate::resolve::{Ask, Flights, Freshness, Question, Served};
 use crate::telemetry::metrics::Metrics;
 
+/// Checks of tags under way at once, abandoned ones too; each takes some 3 kB.
+const MAX_FLIGHTS: usize = 16_384;
+
 /// The running service.
 pub(crate) struct App {
     pub(crate) config: Config,
@@ -54,7 +57,7 @@ impl App {
         let origin_header = HeaderValue::from_str(ledger.origin())
             .unwrap_or_else(|_never| HeaderValue::from_static("invalid"));
         Arc::new(Self {
-            flights: Flights::new(),
+            flights: Flights::new(MAX_FLIGHTS),
             freshness: Freshness::new(config.recheck),
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),

@@ -13,10 +13,10 @@ mod verdict;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ledger::Recorded;
+use ledger::{AppendError, Recorded};
 use oci::{Digest, ManifestType, Name, Sha256Digest, Tag};
 use taglog::TagKey;
 
@@ -102,14 +102,25 @@ async fn resolved(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
             async move { check(&app, &ask, key).await }
         })
     };
-    let (flight, shared) = fly(None);
+    let Some((flight, shared)) = fly(None) else {
+        return match &record {
+            Some(record) => {
+                let warning = format!("too many checks are under way; {}", as_recorded(record));
+                recorded(app, ask, record, Some(warning)).await
+            }
+            None => Err(too_many(ask)),
+        };
+    };
     if shared {
         app.metrics.shared();
     }
     let outcome = match &record {
         None => match flight.await {
             // The budget was that of whoever asked first; who only shared the question has one of its own.
-            Some(Err(error)) if shared && error.is_a_clients_budget() => fly(Some(ask.client)).0.await,
+            Some(Err(error)) if shared && error.is_a_clients_budget() => match fly(Some(ask.client)) {
+                Some((flight, _)) => flight.await,
+                None => Some(Err(too_many(ask))),
+            },
             outcome => outcome,
         },
         // The check goes on, and records what it finds; this pull does not wait for it.
@@ -122,6 +133,11 @@ async fn resolved(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
         },
     };
     outcome.unwrap_or(Err(Error::Internal))
+}
+
+fn too_many(ask: &Ask) -> Error {
+    let busy = AppendError::Busy { retry_after: Duration::from_secs(1) };
+    ask.not_recorded(false, busy)
 }
 
 /// The task that all who ask for one tag share.
@@ -221,7 +237,7 @@ impl Ask {
         Error::Store { subject, source: Arc::new(source) }
     }
 
-    fn not_recorded(&self, known: bool, source: ledger::AppendError) -> Error {
+    fn not_recorded(&self, known: bool, source: AppendError) -> Error {
         let subject = self.reference();
         tracing::warn!(reference = %subject, error = %source, "a tag could not be recorded");
         Error::NotRecorded { subject, known, source: Arc::new(source) }
