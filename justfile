@@ -17,7 +17,7 @@ fmt:
     cargo fmt --all
     gofmt -w ci bench
 
-# The figures of the design, each beside a peer measured in the same run.
+# The figures of docs/benchmarks.md, each beside a peer measured in the same run.
 bench:
     bench/run
 

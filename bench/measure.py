@@ -46,7 +46,7 @@ def median(reports, key):
 
 
 class Table:
-    """Rows of design's list of figures, printed as they are finished."""
+    """Rows of figures, printed as they are finished."""
 
     def __init__(self):
         self.rows = []

@@ -4,8 +4,8 @@ import hashlib
 import http.client
 import json
 import os
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from processes import LOAD_CORE, SERVER_CORE, free_port, wait_for
@@ -13,7 +13,7 @@ from processes import LOAD_CORE, SERVER_CORE, free_port, wait_for
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "ci" / ".cache" / "bin"
 MEMORY_REGISTRY = "github.com/google/go-containerregistry/cmd/registry@v0.22.1"
-DEBIAN = {"nginx": "nginx-light", "docker-registry": "docker-registry"}
+DEBIAN = ("nginx-light", "docker-registry")
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 REPOSITORY = "bench/app"
 
@@ -29,9 +29,9 @@ def install():
     go("./load", "./upstream", folder=ROOT / "bench")
     go(".", folder=ROOT / "bench" / "tessera")
     go(MEMORY_REGISTRY)
-    missing = [package for program, package in DEBIAN.items() if not shutil.which(program)]
-    if missing:
-        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *missing], check=True, stdout=subprocess.DEVNULL)
+    script = 'source ci/lib.sh; source ci/tools.sh; install_packages "$@"'
+    # Standard output is the table's.
+    subprocess.run(["bash", "-euc", script, "install", *DEBIAN], cwd=ROOT, check=True, stdout=sys.stderr)
 
 
 class Server:

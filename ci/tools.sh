@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Outside tools, each built once into ci/.cache and pinned here. It must not know what they are used for.
+# Outside tools, each built once into ci/.cache and pinned here, and how they are called. It must not know what a
+# script shows with them.
 
 TESSERA_VERSION=v1.0.4
 TORCHWOOD_VERSION=v0.6.1
@@ -55,6 +56,17 @@ build_tessera_oneshot() {
   build_go_tool github.com/transparency-dev/tessera/cmd/examples/posix-oneshot "$TESSERA_VERSION"
 }
 
+build_tessera_hammer() {
+  build_go_tool github.com/transparency-dev/tessera/internal/hammer "$TESSERA_VERSION"
+}
+
+# tessera_fsck URL: reads the log there, by the key in $WORK/vkey; what it says is in $WORK/fsck.log.
+tessera_fsck() {
+  fsck --storage_url "$1" --public_key "$WORK/vkey" --ui=false --N 4 > "$WORK/fsck.log" 2>&1 && return
+  tail -n 20 "$WORK/fsck.log" >&2
+  fail "Tessera's fsck refuses $1"
+}
+
 build_litewitness() {
   build_go_tool filippo.io/torchwood/cmd/litewitness "$TORCHWOOD_VERSION"
 }
@@ -63,6 +75,13 @@ build_litewitness() {
 build_oracle() {
   need_go
   (cd "$ROOT/ci/oracle" && env GOBIN="$CACHE/oracle" go install ./...)
+}
+
+# start_fake_registry: after build_oracle; a registry that has every tag, at the port REPLY.
+start_fake_registry() {
+  free_port
+  start registry "$CACHE/oracle/registry" --listen "127.0.0.1:$REPLY"
+  wait_answer registry "http://127.0.0.1:$REPLY/v2/"
 }
 
 # install_packages PACKAGE…: Debian packages that are not installed yet.
@@ -87,10 +106,4 @@ install_packages() {
   done
   tail -n 20 "$WORK/apt.log" >&2
   fail "cannot install ${missing[*]}"
-}
-
-build_tessera_hammer() {
-  need_go
-  once "tessera-hammer-$TESSERA_VERSION" \
-    env GOBIN="$CACHE/bin" go install "github.com/transparency-dev/tessera/internal/hammer@$TESSERA_VERSION"
 }
