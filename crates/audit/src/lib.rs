@@ -28,6 +28,7 @@ pub use self::memory::Memory;
 pub use self::monitor::Monitor;
 pub use self::source::{Http, Source};
 pub use self::state::LogState;
+pub use self::time::rfc3339;
 pub use self::tree::{Bundle, Bundles, Tree};
 pub use self::trust::{AUDITORS, Cosigned, Cosigner, Trust};
 pub use self::verify::verify;

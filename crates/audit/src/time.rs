@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// Unix seconds as `2023-11-14T22:13:20Z`; seconds that no calendar has stay a number.
-pub(crate) fn rfc3339(seconds: u64) -> String {
+pub fn rfc3339(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     time.map_or_else(|| seconds.to_string(), |time| time.to_string())
 }

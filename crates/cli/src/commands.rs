@@ -16,6 +16,7 @@ mod policy;
 mod proof;
 mod restore;
 mod serve;
+mod signals;
 mod stranger;
 mod supersede;
 mod thaw;

@@ -56,7 +56,8 @@ impl CommandError {
         self
     }
 
-    fn hinted_if(self, hint: Option<impl Into<String>>) -> Self {
+    /// The same with one more hint, if there is one.
+    pub(crate) fn hinted_if(self, hint: Option<impl Into<String>>) -> Self {
         match hint {
             Some(hint) => self.hinted(hint),
             None => self,

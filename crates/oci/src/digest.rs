@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::name::shortened;
+
 /// A SHA-256 digest; prints as `sha256:<hex>`. What every record names.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Sha256Digest([u8; 32]);
@@ -178,7 +180,7 @@ impl fmt::Display for Digest {
 }
 
 fn error(text: &str) -> DigestError {
-    DigestError { text: text.chars().take(160).collect() }
+    DigestError { text: shortened(text) }
 }
 
 /// `component [separator component]*` in lower case, as descriptor.md has it.

@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 
+use crate::name::shortened;
 use crate::{Digest, ManifestType};
 
 /// Bytes of a manifest, at most (4 MiB, what clients take).
@@ -120,7 +121,7 @@ impl Manifest {
         }
         let child = |descriptor: &Descriptor<'_>| {
             Digest::parse(&descriptor.digest)
-                .map_err(|_not_one| ManifestError::Child(descriptor.digest.chars().take(160).collect()))
+                .map_err(|_not_one| ManifestError::Child(shortened(&descriptor.digest)))
         };
         let children = if media_type.is_index() {
             manifests.iter().map(child).collect::<Result<_, _>>()?
@@ -156,7 +157,7 @@ fn header_type(content_type: Option<&str>) -> Result<Option<ManifestType>, Manif
         }
         "application/vnd.docker.distribution.manifest.v1+json"
         | "application/vnd.docker.distribution.manifest.v1+prettyjws" => Err(ManifestError::SchemaOne),
-        _ => Err(ManifestError::ContentType(essence.chars().take(160).collect())),
+        _ => Err(ManifestError::ContentType(shortened(&essence))),
     }
 }
 

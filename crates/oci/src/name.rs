@@ -132,7 +132,7 @@ impl Name {
             return Err(NameError::NotAscii(shortened(path)));
         }
         match path.split_once('/') {
-            Some((first, rest)) if first.contains(['.', ':']) || first.eq_ignore_ascii_case("localhost") => {
+            Some((first, rest)) if names_a_registry(first) => {
                 Self::new(RegistryHost::canonicalize(first)?, rest)
             }
             _ => Self::new(RegistryHost::docker_hub(), path),
@@ -264,8 +264,13 @@ fn is_port(port: &str) -> bool {
     digits && port.parse::<u16>().is_ok()
 }
 
+/// Whether the first component of a path is a registry's host, by the rule of docker.
+pub(crate) fn names_a_registry(first: &str) -> bool {
+    first.contains(['.', ':']) || first.eq_ignore_ascii_case("localhost")
+}
+
 /// For messages: a hostile text is not repeated in full.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(160).collect()
 }
 

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::name::shortened;
 use crate::{Digest, DigestError, Name, NameError, Tag};
 
 /// An image, canonical.
@@ -55,7 +56,7 @@ impl Reference {
             return Err(ReferenceError::Empty);
         }
         if text.contains("://") {
-            return Err(ReferenceError::Url(text.chars().take(160).collect()));
+            return Err(ReferenceError::Url(shortened(text)));
         }
         let (rest, digest) = match text.split_once('@') {
             None => (text, None),

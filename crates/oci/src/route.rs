@@ -3,6 +3,7 @@
 //! Works on the path as it was sent: names, tags and digests never need escapes, so any `%` but
 //! the `%3A` that some clients write in digests is refused before anything is looked at.
 
+use crate::name::{names_a_registry, shortened};
 use crate::{Digest, DigestError, ErrorCode, Name, NameError, RegistryHost, Tag, TagsQuery};
 
 /// A parsed request to `/v2/…`.
@@ -193,7 +194,7 @@ fn name(requested: &str, namespace: Option<&RegistryHost>) -> Result<Name, Route
     let Some((first, rest)) = requested.split_once('/') else {
         return Ok(Name::new(namespace.clone(), requested)?);
     };
-    if first.contains(['.', ':']) || first.eq_ignore_ascii_case("localhost") {
+    if names_a_registry(first) {
         if RegistryHost::canonicalize(first).ok().as_ref() == Some(namespace) {
             return Ok(Name::new(namespace.clone(), rest)?);
         }
@@ -247,7 +248,7 @@ impl Query {
     fn parse(query: &str) -> Result<Self, RouteError> {
         let mut parsed = Self::default();
         for (key, raw) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-            let page = || RouteError::Page(raw.chars().take(160).collect());
+            let page = || RouteError::Page(shortened(raw));
             match key {
                 "ns" => {
                     let value = decode_query_value(raw).ok_or(RouteError::Namespace)?;

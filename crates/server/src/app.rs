@@ -84,6 +84,11 @@ impl App {
         self.freshness.forget(&TagKey::of(&tag.name, &tag.tag));
     }
 
+    /// Leaves of the published log; 0 while nothing is published.
+    pub(crate) fn published_size(&self) -> u64 {
+        self.ledger.published().map_or(0, |published| published.size)
+    }
+
     /// Where a proof of what the log says of a tag is served.
     pub(crate) fn proof_url(&self, name: &Name, tag: &Tag) -> String {
         format!("{}/proof/{name}:{tag}", self.base_url)

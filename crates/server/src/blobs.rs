@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    IF_RANGE, LOCATION, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_RANGE,
+    LOCATION, RANGE,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use oci::{Digest, Digester, Name};
@@ -16,7 +16,7 @@ use upstream::{BlobAnswer, BlobMethod, BlobStream};
 use crate::app::App;
 use crate::config::BlobMode;
 use crate::edge::body::{Body, StreamError, full, stream};
-use crate::edge::respond::IMMUTABLE;
+use crate::edge::respond::{CONTENT_DIGEST, IMMUTABLE, insert};
 use crate::error::{Error, What};
 
 /// A blob's bytes never arrive as a type that a browser would run.
@@ -58,8 +58,8 @@ fn redirect(location: &str, digest: &Digest) -> Response<Body> {
     let mut response = Response::new(full(Bytes::new()));
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     let headers = response.headers_mut();
-    text(headers, LOCATION, location);
-    text(headers, HeaderName::from_static("docker-content-digest"), &digest.to_string());
+    insert(headers, LOCATION, location.to_owned());
+    insert(headers, CONTENT_DIGEST, digest.to_string());
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     // The location is signed for a short time.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -74,8 +74,8 @@ fn streamed(method: &Method, blob: BlobStream, digest: &Digest) -> Response<Body
     headers.insert(CONTENT_TYPE, blob.multipart.unwrap_or(OCTETS));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_CONTROL, IMMUTABLE);
-    text(headers, ETAG, &format!("\"{digest}\""));
-    text(headers, HeaderName::from_static("docker-content-digest"), &digest.to_string());
+    insert(headers, ETAG, format!("\"{digest}\""));
+    insert(headers, CONTENT_DIGEST, digest.to_string());
     if let Some(length) = blob.content_length {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -127,12 +127,6 @@ fn checked(
             }
         }
     })
-}
-
-fn text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
 }
 
 #[cfg(test)]

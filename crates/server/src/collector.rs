@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use ledger::CosignError;
 use tlog::SignedCheckpoint;
 
 use crate::app::App;
-use crate::edge::body::{Body, full};
+use crate::edge::body::Body;
+use crate::edge::respond::text;
 
 /// Bytes of a note that an auditor sends; sixty cosignatures fit.
 const MAX_NOTE: usize = 64 * 1024;
@@ -30,11 +31,8 @@ where
         Ok(()) => (StatusCode::OK, String::new()),
         Err((status, why)) => (status, format!("{why}\n")),
     };
-    let mut response = Response::new(full(why));
-    *response.status_mut() = status;
+    let mut response = text(status, why);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
@@ -60,7 +58,7 @@ where
         return refuse(StatusCode::BAD_REQUEST, "this is not the note of a checkpoint");
     };
     let size = signed.checkpoint().size;
-    let published = app.ledger.published().map_or(0, |published| published.size);
+    let published = app.published_size();
     if signed.checkpoint().origin != app.ledger.origin() || size > published {
         return refuse(StatusCode::NOT_FOUND, "this log has published no such checkpoint");
     }

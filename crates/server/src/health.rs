@@ -5,11 +5,12 @@
 
 use std::fmt::Write as _;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::app::App;
-use crate::edge::body::{Body, full};
+use crate::edge::body::Body;
+use crate::edge::respond::text;
 
 /// Always 200 while the process answers.
 pub(crate) fn live() -> Response<Body> {
@@ -61,7 +62,7 @@ fn problems(health: &ledger::Health) -> String {
 
 /// The Prometheus text format.
 pub(crate) fn metrics(app: &App) -> Response<Body> {
-    let size = app.ledger.published().map_or(0, |published| published.size);
+    let size = app.published_size();
     if let Some(witnesses) = &app.witnesses {
         app.metrics.witnesses(&witnesses.snapshot());
     }
@@ -78,13 +79,4 @@ pub(crate) fn metrics(app: &App) -> Response<Body> {
             text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n".to_owned())
         }
     }
-}
-
-fn text(status: StatusCode, body: String) -> Response<Body> {
-    let mut response = Response::new(full(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use ledger::{Budgets, Clock, CreateError, FreeSpace, Ledger, Mode, OpenError, Options, Publication};
+use ledger::{Clock, CreateError, FreeSpace, Ledger, Mode, OpenError, Options, Publication};
 use taglog::SupersedeRule;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -211,7 +211,6 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()> + Send) -> Res
 /// that it was made with, whatever `public_url` became since.
 pub fn ledger_options(config: &Config) -> Options {
     let named = config.origins.of("log.origin") != &Origin::Default;
-    let limits = &config.limits;
     let policies = config.cosigning.policies.as_ref();
     Options {
         publication: Publication {
@@ -227,14 +226,7 @@ pub fn ledger_options(config: &Config) -> Options {
             Supersede::Never => SupersedeRule::Never,
             Supersede::Operator => SupersedeRule::Operator,
         },
-        limits: Budgets {
-            new_records_per_client_per_day: limits.new_records_per_client_per_day,
-            new_records_per_upstream_per_day: limits.new_records_per_upstream_per_day,
-            manifest_bytes_per_day: limits.manifest_bytes_per_day,
-            moved_per_tag_per_day: limits.moved_per_tag_per_day,
-            seen_per_tag_per_day: limits.seen_per_tag_per_day,
-            min_free: limits.min_free,
-        },
+        limits: config.limits.budgets,
         ..Options::new(&config.data_dir)
     }
 }

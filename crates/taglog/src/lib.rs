@@ -21,4 +21,4 @@ pub use self::proof::{
     MAX_PREFIX_PROOF, MAX_PREFIX_TAGS, PrefixParts, ProofParts, Verified, VerifiedPrefix, assemble,
     assemble_prefix, verify, verify_prefix,
 };
-pub use self::rules::{Broken, Replay, Rule};
+pub use self::rules::{Broken, FUTURE, Replay, Rule};

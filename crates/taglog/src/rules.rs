@@ -11,8 +11,8 @@ use tlog::leaf_hash;
 
 use crate::{Leaf, MapValue, SupersedeRule, TagKey, TagMap};
 
-/// How far a leaf's time may be ahead of the auditor's clock, in seconds.
-const FUTURE: u64 = 300;
+/// How far a leaf's time may be ahead of the auditor's clock, in seconds (rule T).
+pub const FUTURE: u64 = 300;
 
 /// Which rule is broken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,9 +88,8 @@ impl Replay {
         let index = self.size;
         let broken = |(rule, why): (Rule, String)| Broken { rule, index, why };
         let leaf = Leaf::parse(bytes).map_err(|error| broken((Rule::G, error.to_string())))?;
-        self.check(index, &leaf).map_err(broken)?;
-        if leaf.current().is_some() {
-            self.point(index, bytes, &leaf);
+        if let Some(key) = self.check(index, &leaf).map_err(broken)? {
+            self.map.insert(key, MapValue { index, leaf_hash: leaf_hash(bytes) });
         }
         self.note_index(matches!(leaf, Leaf::Index { .. }));
         self.size += 1;
@@ -125,7 +124,8 @@ impl Replay {
         self.size
     }
 
-    fn check(&mut self, index: u64, leaf: &Leaf) -> Result<(), (Rule, String)> {
+    /// The key that the map has at this leaf from now on, if any.
+    fn check(&mut self, index: u64, leaf: &Leaf) -> Result<Option<TagKey>, (Rule, String)> {
         let no = |rule, why: &str| Err((rule, why.to_owned()));
         if (index == 0) != matches!(leaf, Leaf::Log { .. }) {
             return no(Rule::G, "leaf 0, and only leaf 0, states the rules");
@@ -151,27 +151,29 @@ impl Replay {
             }
             Leaf::Close { .. } => self.closed = Some(index),
             Leaf::Unknown { .. } => {}
-            Leaf::Tag(record) => self.tag(&record.name, &record.tag, record.digest)?,
-            Leaf::Seen(record) => self.seen(&record.name, &record.tag, record.digest)?,
+            Leaf::Tag(record) => return self.tag(&record.name, &record.tag, record.digest).map(Some),
+            Leaf::Seen(record) => return self.seen(&record.name, &record.tag, record.digest).map(Some),
             Leaf::Moved { name, tag, recorded, seen, .. } => self.moved(name, tag, *recorded, *seen)?,
-            Leaf::Supersede { name, tag, old, new, .. } => self.superseded(name, tag, *old, *new)?,
-            Leaf::Thaw { name, tag, digest, .. } => self.thawed(name, tag, *digest)?,
+            Leaf::Supersede { name, tag, old, new, .. } => {
+                return self.superseded(name, tag, *old, *new).map(Some);
+            }
+            Leaf::Thaw { name, tag, digest, .. } => return self.thawed(name, tag, *digest).map(Some),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// None or observed becomes frozen, once.
-    fn tag(&mut self, name: &Name, tag: &Tag, digest: Sha256Digest) -> Result<(), (Rule, String)> {
+    fn tag(&mut self, name: &Name, tag: &Tag, digest: Sha256Digest) -> Result<TagKey, (Rule, String)> {
         let key = TagKey::of(name, tag);
         if self.tags.get(&key).is_some_and(|state| state.had_tag) {
             return Err((Rule::U, "second tag leaf for one key".to_owned()));
         }
         self.tags.insert(key, State { digest, frozen: true, had_tag: true });
-        Ok(())
+        Ok(key)
     }
 
     /// None or observed becomes observed elsewhere.
-    fn seen(&mut self, name: &Name, tag: &Tag, digest: Sha256Digest) -> Result<(), (Rule, String)> {
+    fn seen(&mut self, name: &Name, tag: &Tag, digest: Sha256Digest) -> Result<TagKey, (Rule, String)> {
         let key = TagKey::of(name, tag);
         let before = self.tags.get(&key);
         if before.is_some_and(|state| state.frozen) {
@@ -182,7 +184,7 @@ impl Replay {
         }
         let had_tag = before.is_some_and(|state| state.had_tag);
         self.tags.insert(key, State { digest, frozen: false, had_tag });
-        Ok(())
+        Ok(key)
     }
 
     /// Evidence changes nothing.
@@ -211,28 +213,30 @@ impl Replay {
         tag: &Tag,
         old: Sha256Digest,
         new: Sha256Digest,
-    ) -> Result<(), (Rule, String)> {
+    ) -> Result<TagKey, (Rule, String)> {
         self.allowed("supersede")?;
+        let key = TagKey::of(name, tag);
         let stands =
             |state: &&mut State| state.had_tag && state.digest == old && !(state.frozen && old == new);
-        match self.tags.get_mut(&TagKey::of(name, tag)).filter(stands) {
+        match self.tags.get_mut(&key).filter(stands) {
             None => Err((Rule::U, "supersede does not name the current digest".to_owned())),
             Some(state) => {
                 *state = State { digest: new, frozen: true, had_tag: true };
-                Ok(())
+                Ok(key)
             }
         }
     }
 
     /// Frozen becomes observed.
-    fn thawed(&mut self, name: &Name, tag: &Tag, digest: Sha256Digest) -> Result<(), (Rule, String)> {
+    fn thawed(&mut self, name: &Name, tag: &Tag, digest: Sha256Digest) -> Result<TagKey, (Rule, String)> {
         self.allowed("thaw")?;
+        let key = TagKey::of(name, tag);
         let stands = |state: &&mut State| state.frozen && state.digest == digest;
-        match self.tags.get_mut(&TagKey::of(name, tag)).filter(stands) {
+        match self.tags.get_mut(&key).filter(stands) {
             None => Err((Rule::U, "thaw does not name the current digest".to_owned())),
             Some(state) => {
                 state.frozen = false;
-                Ok(())
+                Ok(key)
             }
         }
     }
@@ -241,12 +245,6 @@ impl Replay {
         match self.supersede {
             SupersedeRule::Operator => Ok(()),
             SupersedeRule::Never => Err((Rule::U, format!("leaf 0 forbids {kind}"))),
-        }
-    }
-
-    fn point(&mut self, index: u64, bytes: &[u8], leaf: &Leaf) {
-        if let Some((name, tag, _)) = leaf.current() {
-            self.map.insert(TagKey::of(name, tag), MapValue { index, leaf_hash: leaf_hash(bytes) });
         }
     }
 

@@ -48,9 +48,7 @@ impl Frontier {
 
     /// Root of the tree.
     pub fn root(&self) -> Hash {
-        let mut smallest_first = self.hashes.iter().rev();
-        let Some(last) = smallest_first.next() else { return Hash::EMPTY };
-        smallest_first.fold(*last, |right, left| node_hash(left, &right))
+        root_of_subtrees(&self.hashes)
     }
 
     /// The subtrees, largest first.
@@ -63,6 +61,13 @@ impl Frontier {
 /// the frontier is a sibling on its way to the root.
 pub fn inclusion_proof_of_next(before: &Frontier) -> Vec<Hash> {
     before.hashes.iter().rev().copied().collect()
+}
+
+/// Root of a tree by its perfect subtrees, largest first.
+pub(crate) fn root_of_subtrees(largest_first: &[Hash]) -> Hash {
+    let mut smallest_first = largest_first.iter().rev();
+    let Some(last) = smallest_first.next() else { return Hash::EMPTY };
+    smallest_first.fold(*last, |right, left| node_hash(left, &right))
 }
 
 #[cfg(test)]

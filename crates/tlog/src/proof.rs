@@ -1,5 +1,6 @@
 //! Inclusion and consistency: making and checking (RFC 9162 §2.1.3 and §2.1.4, RFC 6962 trees).
 
+use crate::frontier::root_of_subtrees;
 use crate::{Error, Hash, node_hash};
 
 /// A perfect subtree: 2^`level` leaves, the `index`-th of that size.
@@ -198,9 +199,7 @@ fn root_of_range<E>(start: u64, end: u64, read: &mut impl FnMut(Node) -> Result<
         parts.push(read(node)?);
         place += 1 << level;
     }
-    let mut smallest_first = parts.into_iter().rev();
-    let Some(last) = smallest_first.next() else { return Ok(Hash::EMPTY) };
-    Ok(smallest_first.fold(last, |right, left| node_hash(&left, &right)))
+    Ok(root_of_subtrees(&parts))
 }
 
 /// The largest power of two below `size`, which is at least 2.

@@ -7,14 +7,11 @@
 use std::collections::BTreeMap;
 
 use oci::{Sha256Digest, TagName};
-use taglog::{Leaf, Replay, SupersedeRule, TagKey};
+use taglog::{FUTURE, Leaf, Replay, SupersedeRule, TagKey};
 use tlog::leaf_hash;
 
 use super::update::{root_after, root_before};
 use super::{CurrentLeaf, MapClaim, RuleName};
-
-/// How far a leaf's time may be ahead of the reader's clock, in seconds.
-const FUTURE: u64 = 300;
 
 /// What leaves show.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 //!
 //! With it an index leaf can be held against the index leaf before it, without the map.
 
-use taglog::{ProofError, TagKey, root_from_proof};
+use taglog::{MapValue, ProofError, TagKey, root_from_proof};
 use tlog::Hash;
 
 use super::CurrentLeaf;
@@ -55,13 +55,8 @@ pub(super) fn root_after(
     root_from_proof(key.as_bytes(), Some(&new), &path)
 }
 
-/// `u64be(leaf index) || leaf hash`
 fn value(leaf: CurrentLeaf) -> [u8; 40] {
-    let mut value = [0; 40];
-    let (index, hash) = value.split_at_mut(8);
-    index.copy_from_slice(&leaf.index.to_be_bytes());
-    hash.copy_from_slice(leaf.hash.as_bytes());
-    value
+    MapValue { index: leaf.index, leaf_hash: leaf.hash }.to_bytes()
 }
 
 fn first_difference(a: &[u8], b: &[u8]) -> Option<u16> {
@@ -92,7 +87,7 @@ fn uvarint(bit: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use taglog::{MapValue, TagMap};
+    use taglog::TagMap;
     use tlog::leaf_hash;
 
     use super::*;

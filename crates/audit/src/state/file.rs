@@ -38,19 +38,21 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     write().map_err(Error::file("write", path))
 }
 
+fn open_lock(path: &Path) -> Result<File, Error> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(Error::file("open", path))
+}
+
 /// Waits for a lock, which ends when the file is dropped. Held for the time of a few small writes,
 /// or for good by a process that hangs in them.
 pub(crate) fn lock(path: &Path) -> Result<File, Error> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    let file = file.map_err(Error::file("open", path))?;
+    let file = open_lock(path)?;
     file.lock().map_err(Error::file("lock", path))?;
     Ok(file)
 }
 
 /// Takes a lock without waiting, which ends when the file is dropped.
 pub(crate) fn try_lock(path: &Path) -> Result<File, Error> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    let file = file.map_err(Error::file("open", path))?;
+    let file = open_lock(path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),

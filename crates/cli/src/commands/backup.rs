@@ -60,9 +60,5 @@ fn hinted(error: ledger::Error) -> CommandError {
         ledger::Error::File { doing: "read", .. } => Some("is the volume of the data directory mounted?"),
         _ => None,
     };
-    let error = CommandError::new(error);
-    match hint {
-        Some(hint) => error.hinted(hint),
-        None => error,
-    }
+    CommandError::new(error).hinted_if(hint)
 }

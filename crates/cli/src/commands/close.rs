@@ -1,9 +1,9 @@
 //! `close`: the end of a log.
 
+use audit::rfc3339;
 use ledger::{Appended, Ledger, Submission};
 use serde::Serialize;
 
-use super::supersede::moment;
 use super::{require_log, stranger};
 use crate::args::Configuration;
 use crate::error::CommandError;
@@ -60,7 +60,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         return Err(CommandError::new(anyhow::anyhow!("the ledger did not close the log")));
     };
     let (reason, size) = (args.reason.as_str(), ledger.signed().borrow().size);
-    let text = format!("leaf {index} at {}: close {origin}\n  reason {reason}\n", moment(time));
+    let text = format!("leaf {index} at {}: close {origin}\n  reason {reason}\n", rfc3339(time));
     let answered = ui.answer(Answer::Yes, text, &Closed { kind: "close", origin, index, time, reason, size });
     ui.note(format_args!(
         "the log `{origin}` has ended; `tlogistry init --successor-of {}`, with a new name and data directory, continues it",

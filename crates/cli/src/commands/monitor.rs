@@ -9,8 +9,8 @@ use audit::monitor::{Follow, Monitor, Registry, Settings, Start, Watch, Webhook}
 use oci::{Name, TagName};
 use server::policy::Pattern;
 use tlog::VerifierKey;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::signals::Signals;
 use super::stranger;
 use crate::args::Configuration;
 use crate::error::CommandError;
@@ -109,14 +109,11 @@ async fn follow_log(
     once: bool,
     interval: Duration,
 ) -> Result<(), CommandError> {
-    let unwaited = |error| CommandError::new(error).because_of("cannot wait for signals");
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(unwaited)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(unwaited)?;
+    let mut signals = Signals::listen()?;
     loop {
         let looked = tokio::select! {
             looked = monitor.step(stranger::now()) => looked,
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = signals.next() => return Ok(()),
         };
         monitor.lines(|text| {
             let mut stdout = std::io::stdout().lock();
@@ -145,8 +142,7 @@ async fn follow_log(
         }
         tokio::select! {
             () = tokio::time::sleep(interval) => {}
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = signals.next() => return Ok(()),
         }
     }
 }

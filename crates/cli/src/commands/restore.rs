@@ -142,9 +142,5 @@ fn hinted(error: RestoreError) -> CommandError {
         // The message ends with the way out.
         _ => None,
     };
-    let error = CommandError::new(error);
-    match hint {
-        Some(hint) => error.hinted(hint),
-        None => error,
-    }
+    CommandError::new(error).hinted_if(hint)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::config::LogFormat;
 use server::{Service, Surroundings};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::signals::Signals;
 use crate::args::{Configuration, Listen};
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
@@ -40,7 +40,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let config = args.configuration.load_with(args.listen.listen)?;
     server::telemetry::log::install(config.log_format, ui.verbosity());
     raise_file_limit();
-    if config.opened_by_port {
+    if config.opened_by_port() {
         let port = config.listen.port();
         tracing::warn!(
             "`PORT={port}` opens this service to the network: whoever reaches {} can pull through it and have tags recorded; \
@@ -58,7 +58,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     // As many workers as cores, which is the default.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let ended = runtime.block_on(async {
-        let stop = stop().map_err(|error| CommandError::new(error).because_of("cannot wait for signals"))?;
+        let stop = stop()?;
         let service = Service::start(config, Surroundings::default()).await?;
         announce(ui, &service, for_people, pages);
         service.run(stop).await;
@@ -102,25 +102,18 @@ fn announce(ui: &Ui, service: &Service, for_people: bool, pages: bool) {
 }
 
 /// Resolves on the first SIGINT or SIGTERM; the second ends the process.
-fn stop() -> std::io::Result<impl Future<Output = ()> + Send> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+fn stop() -> Result<impl Future<Output = ()> + Send, CommandError> {
+    let mut signals = Signals::listen()?;
     Ok(async move {
-        let number = either(&mut interrupt, &mut terminate).await;
+        let number = signals.next().await;
         tracing::info!(signal = number, "stopping; open answers may finish, a second signal ends at once");
         tokio::spawn(async move {
-            let number = either(&mut interrupt, &mut terminate).await;
+            let number = signals.next().await;
             tracing::warn!(signal = number, "ended before all answers were finished");
             // As a shell reports a process that a signal ended.
             std::process::exit(128 + number);
         });
     })
-}
-
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
-    tokio::select! {
-        _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
-        _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
-    }
 }
 
 /// Every connection takes one or two file descriptors; the soft limit is often 1024.

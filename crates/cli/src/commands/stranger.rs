@@ -76,9 +76,7 @@ impl From<audit::Error> for CommandError {
             _ => None,
         };
         let kind = if error.answer() == Verdict::No { Kind::No } else { Kind::CouldNotRun };
-        let mut wrapped = Self { kind, ..Self::new(error) };
-        wrapped.hints.extend(hint.map(str::to_owned));
-        wrapped
+        Self { kind, ..Self::new(error) }.hinted_if(hint)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `supersede`: an operator's public re-pin of a frozen tag.
 
+use audit::rfc3339;
 use oci::{Sha256Digest, TagName};
 use serde::Serialize;
 use server::admin::{self, Outcome};
@@ -59,16 +60,10 @@ pub(super) fn record(
     let runtime = runtime.map_err(|error| CommandError::new(error).because_of("cannot wait for anything"))?;
     let Outcome { kind, index, time, old, new } = runtime.block_on(admin::run(config, command))?;
     let was = if old == new { "still" } else { "was  " };
-    let mut text = format!("leaf {index} at {}: {kind} {tag}\n  {was} {old}\n", moment(time));
+    let mut text = format!("leaf {index} at {}: {kind} {tag}\n  {was} {old}\n", rfc3339(time));
     if old != new {
         text.push_str(&format!("  now   {new}\n"));
     }
     ui.print(text, &Recorded { reference: tag.to_string(), kind, index, time, old, new })?;
     Ok(Answer::Yes)
-}
-
-/// RFC 3339, or the bare number where no calendar reaches.
-pub(super) fn moment(time: u64) -> String {
-    let moment = i64::try_from(time).ok().and_then(|time| jiff::Timestamp::from_second(time).ok());
-    moment.map_or_else(|| time.to_string(), |moment| moment.to_string())
 }

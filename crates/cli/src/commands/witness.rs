@@ -1,16 +1,14 @@
 //! `witness`: cosigns the checkpoints of other logs (C2SP tlog-witness).
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use tlog::{SigningKey, VerifierKey};
+use tlog::VerifierKey;
 use witness::Settings;
 use witness::server::{Log, Logs, Now};
 
+use super::signals::Signals;
 use super::stranger;
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
@@ -107,36 +105,11 @@ fn serve(ui: &Ui, args: Serve) -> Result<Answer, CommandError> {
 
 /// SIGINT or SIGTERM.
 async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+    match Signals::listen() {
+        Ok(mut signals) => {
+            signals.next().await;
         }
         // Without signals it runs until it is killed, and loses nothing by it.
-        _ => std::future::pending().await,
+        Err(_unheard) => std::future::pending().await,
     }
-}
-
-/// Random bytes for a key.
-pub(super) fn seed() -> Result<[u8; 32], CommandError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| CommandError::new(error).because_of("the operating system gave no random bytes"))?;
-    Ok(seed)
-}
-
-/// Writes a new key file, mode 0600.
-pub(super) fn write_key(file: &Path, key: &SigningKey) -> Result<(), CommandError> {
-    let written = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-        writeln!(file, "{}", key.to_private_form())?;
-        file.sync_all()
-    };
-    written().map_err(|error: std::io::Error| {
-        let error = CommandError::new(error).because_of(format!("cannot write the key `{}`", file.display()));
-        error.hinted("a key is never overwritten; name a new file where this user may write")
-    })
 }

@@ -8,13 +8,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ledger::Mode;
+use ledger::{Budgets, Mode};
 use url::Url;
 
 use super::environment::{self, Environment};
 use super::error::{ConfigError, line_and_column};
 use super::file::{File, LimitsTable, LogTable, UpstreamTable};
-use super::values::{BlobMode, LogFormat, OnGone, Publish, RefusalCode, Supersede};
+use super::values::{BlobMode, ByteSize, LogFormat, OnGone, Publish, RefusalCode, Supersede};
 use super::{Config, CosigningConfig, Limits, LogConfig, Policies, UpstreamConfig, check};
 use crate::policy::{OnMove, Policy, Rule};
 
@@ -101,8 +101,7 @@ impl Config {
             file.data_dir = flags.data_dir;
             origins.set("data_dir", Origin::Flag("--data-dir"));
         }
-        let opened_by_port = origins.of("listen") == &Origin::Environment("PORT");
-        let config = resolve(file, path, origins, opened_by_port, environment)?;
+        let config = resolve(file, path, origins, environment)?;
         check::refuse(&config)?;
         Ok(config)
     }
@@ -162,7 +161,6 @@ fn resolve(
     file: File,
     path: Option<PathBuf>,
     origins: Origins,
-    opened_by_port: bool,
     environment: &Environment<'_>,
 ) -> Result<Config, ConfigError> {
     let listen = file.listen.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
@@ -191,7 +189,6 @@ fn resolve(
     Ok(Config {
         cosigning,
         listen,
-        opened_by_port,
         recheck: file.recheck.map_or(Duration::ZERO, |span| span.0),
         recheck_timeout: file.recheck_timeout.map_or(Duration::from_secs(2), |span| span.0),
         on_gone: file.on_gone.unwrap_or(OnGone::Refuse),
@@ -264,13 +261,21 @@ fn policy_file(key: &'static str, path: &Path) -> Result<(PathBuf, tlog::Policy)
 }
 
 fn limits(table: &LimitsTable) -> Limits {
+    let unless = Budgets::default();
+    let bytes = |size: &Option<ByteSize>, unless| size.as_ref().map_or(unless, |size| size.0);
     Limits {
-        new_records_per_client_per_day: table.new_records_per_client_per_day.unwrap_or(10_000),
-        new_records_per_upstream_per_day: table.new_records_per_upstream_per_day.unwrap_or(100_000),
-        manifest_bytes_per_day: table.manifest_bytes_per_day.map_or(2 << 30, |size| size.0),
-        moved_per_tag_per_day: table.moved_per_tag_per_day.unwrap_or(16),
-        seen_per_tag_per_day: table.seen_per_tag_per_day.unwrap_or(64),
-        min_free: table.min_free.map_or(1 << 30, |size| size.0),
+        budgets: Budgets {
+            new_records_per_client_per_day: table
+                .new_records_per_client_per_day
+                .unwrap_or(unless.new_records_per_client_per_day),
+            new_records_per_upstream_per_day: table
+                .new_records_per_upstream_per_day
+                .unwrap_or(unless.new_records_per_upstream_per_day),
+            manifest_bytes_per_day: bytes(&table.manifest_bytes_per_day, unless.manifest_bytes_per_day),
+            moved_per_tag_per_day: table.moved_per_tag_per_day.unwrap_or(unless.moved_per_tag_per_day),
+            seen_per_tag_per_day: table.seen_per_tag_per_day.unwrap_or(unless.seen_per_tag_per_day),
+            min_free: bytes(&table.min_free, unless.min_free),
+        },
         connections: table.connections.unwrap_or(4_096),
     }
 }

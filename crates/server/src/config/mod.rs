@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ledger::Budgets;
 use oci::RegistryHost;
 use secrecy::SecretString;
 use url::Url;
@@ -33,8 +34,6 @@ use crate::policy::{OnMove, Policy};
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Whether `PORT` chose the address, which opens the service to the network.
-    pub opened_by_port: bool,
     /// The URL under which clients reach us.
     pub public_url: Url,
     /// Where the log lives.
@@ -127,18 +126,8 @@ impl Policies {
 /// `[limits]`; 0 = none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// First sights and changes that one client address may cause in a day.
-    pub new_records_per_client_per_day: u64,
-    /// The same for one upstream.
-    pub new_records_per_upstream_per_day: u64,
-    /// Bytes of manifests stored in a day.
-    pub manifest_bytes_per_day: u64,
-    /// `moved` leaves of one tag in a day.
-    pub moved_per_tag_per_day: u64,
-    /// `seen` leaves of one tag in a day.
-    pub seen_per_tag_per_day: u64,
-    /// Bytes of free disk below which nothing new is recorded.
-    pub min_free: u64,
+    /// What the ledger may record in a day.
+    pub budgets: Budgets,
     /// Connections at one time.
     pub connections: u32,
 }
@@ -157,6 +146,11 @@ pub struct UpstreamConfig {
 }
 
 impl Config {
+    /// Whether `PORT` chose the address, which opens the service to the network.
+    pub fn opened_by_port(&self) -> bool {
+        self.origins.of("listen") == &Origin::Environment("PORT")
+    }
+
     /// Whether any upstream has credentials.
     pub fn has_credentials(&self) -> bool {
         self.upstreams.values().any(|upstream| upstream.credentials.is_some())

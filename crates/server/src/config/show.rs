@@ -58,13 +58,14 @@ impl Config {
             );
             page.text("log.witness_interval", Span(self.cosigning.interval));
         }
+        let budgets = &self.limits.budgets;
         page.table("limits");
-        page.bare("limits.new_records_per_client_per_day", self.limits.new_records_per_client_per_day);
-        page.bare("limits.new_records_per_upstream_per_day", self.limits.new_records_per_upstream_per_day);
-        page.text("limits.manifest_bytes_per_day", ByteSize(self.limits.manifest_bytes_per_day));
-        page.bare("limits.moved_per_tag_per_day", self.limits.moved_per_tag_per_day);
-        page.bare("limits.seen_per_tag_per_day", self.limits.seen_per_tag_per_day);
-        page.text("limits.min_free", ByteSize(self.limits.min_free));
+        page.bare("limits.new_records_per_client_per_day", budgets.new_records_per_client_per_day);
+        page.bare("limits.new_records_per_upstream_per_day", budgets.new_records_per_upstream_per_day);
+        page.text("limits.manifest_bytes_per_day", ByteSize(budgets.manifest_bytes_per_day));
+        page.bare("limits.moved_per_tag_per_day", budgets.moved_per_tag_per_day);
+        page.bare("limits.seen_per_tag_per_day", budgets.seen_per_tag_per_day);
+        page.text("limits.min_free", ByteSize(budgets.min_free));
         page.bare("limits.connections", self.limits.connections);
         page.upstreams();
         page.policy();

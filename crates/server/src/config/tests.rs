@@ -30,7 +30,7 @@ fn an_empty_file_gives_the_documented_defaults() {
     assert_eq!(config.recheck_timeout, Duration::from_secs(2));
     assert_eq!(config.log.origin, "localhost:8080/log");
     assert!(config.public && !config.anonymous && !config.publish_names);
-    assert_eq!(config.limits.min_free, 1 << 30);
+    assert_eq!(config.limits.budgets.min_free, 1 << 30);
 }
 
 #[test]
@@ -55,8 +55,8 @@ fn environment_wins_over_file_and_flag_over_both() {
 fn port_opens_the_service_to_the_network_and_is_remembered() {
     let config = load("", &[("PORT", "9000")]).unwrap();
     assert_eq!(config.listen, SocketAddr::from(([0, 0, 0, 0], 9000)));
-    assert!(config.opened_by_port);
-    assert!(!load("", &[("PORT", "9000"), ("TLOGISTRY_LISTEN", "127.0.0.1:1")]).unwrap().opened_by_port);
+    assert!(config.opened_by_port());
+    assert!(!load("", &[("PORT", "9000"), ("TLOGISTRY_LISTEN", "127.0.0.1:1")]).unwrap().opened_by_port());
     assert!(load("", &[("PORT", "http")]).unwrap_err().to_string().contains("`PORT`"));
 }
 

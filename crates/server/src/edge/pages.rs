@@ -13,7 +13,6 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use oci::{ManifestSelector, TagName};
 use taglog::{Leaf, TagKey};
-use upstream::ErrorKind;
 
 use super::body::{Body, full};
 use super::respond::{self, rfc3339};
@@ -22,6 +21,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::log_api;
 use crate::pages::{self, CurrentView, HistoryView, HomeView, TagState, TagView, UpstreamView};
+use crate::resolve::is_gone;
 
 /// How long a page waits for upstream's word.
 const UPSTREAM_PATIENCE: Duration = Duration::from_secs(3);
@@ -63,7 +63,7 @@ fn home(app: &App, parts: &Parts) -> String {
         insecure_http,
         origin: app.ledger.origin().to_owned(),
         vkey: app.ledger.verifier_key().to_string(),
-        size: size(app),
+        size: app.published_size(),
     })
 }
 
@@ -122,7 +122,7 @@ async fn tag(app: &Arc<App>, parts: &Parts, subject: &TagName) -> Result<TagView
         history: history.iter().map(|entry| history_view(entry.index, &entry.leaf)).collect(),
         upstream,
         log_origin: app.ledger.origin().to_owned(),
-        log_size: size(app),
+        log_size: app.published_size(),
         policy_action: app.config.policy.decide(&subject.name, &subject.tag).action.to_string(),
         reference: reference.clone(),
     })
@@ -150,10 +150,8 @@ async fn ask_upstream(app: &App, subject: &TagName, record: Option<&ledger::Reco
             Some(digest) => UpstreamView::Moved { digest: digest.to_string() },
             None => UpstreamView::Unreachable { why: "it names no digest in answer to HEAD".to_owned() },
         },
-        Ok(Err(error)) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::Denied { had_credentials: false } => UpstreamView::Gone,
-            _ => UpstreamView::Unreachable { why: error.to_string() },
-        },
+        Ok(Err(error)) if is_gone(&error) => UpstreamView::Gone,
+        Ok(Err(error)) => UpstreamView::Unreachable { why: error.to_string() },
     }
 }
 
@@ -175,11 +173,6 @@ fn history_view(index: u64, leaf: &Leaf) -> HistoryView {
         other_digest: other_digest.map(|digest| digest.to_string()),
         reason: reason.map(|reason| reason.as_str().to_owned()),
     }
-}
-
-/// Leaves of the published log; 0 while nothing is published.
-fn size(app: &App) -> u64 {
-    app.ledger.published().map_or(0, |published| published.size)
 }
 
 fn host(app: &App, parts: &Parts) -> (String, bool) {

@@ -3,6 +3,7 @@
 //! Answers are built from scratch; no header of upstream is copied. Knows nothing of how an
 //! outcome came about.
 
+use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
     HeaderValue, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS,
@@ -20,7 +21,7 @@ use crate::error::{Error, Moved, RecordHead, What};
 use crate::resolve::Served;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const TLOG_ERROR: HeaderName = HeaderName::from_static("tlog-error");
 const TLOG_FIRST_SEEN: HeaderName = HeaderName::from_static("tlog-first-seen");
 const TLOG_INTEGRATED_TIME: HeaderName = HeaderName::from_static("tlog-integratedtime");
@@ -303,8 +304,18 @@ fn ascii(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
+/// Text for people and programs alike, which nobody keeps.
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Values are made of parsed, ASCII parts; one that is not goes without its header.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
     match HeaderValue::try_from(value) {
         Ok(value) => {
             headers.insert(name, value);

@@ -184,9 +184,7 @@ fn has_body(headers: &HeaderMap) -> bool {
 fn allowed(app: &App, name: &Name) -> Result<(), Error> {
     match app.config.policy.denies_repository(name) {
         None => Ok(()),
-        Some(decision) => {
-            Err(Error::DeniedByPolicy { reference: name.to_string(), rule: decision.reason.to_string() })
-        }
+        Some(rule) => Err(Error::DeniedByPolicy { reference: name.to_string(), rule: rule.to_string() }),
     }
 }
 
@@ -230,12 +228,8 @@ pub(super) fn open(app: &App) -> Result<(), Error> {
 fn plain(app: &App, answer: Result<Response<Body>, Error>) -> Response<Body> {
     answer.unwrap_or_else(|error| {
         let status = respond::status(app, &error);
-        let mut response = Response::new(full(format!("{}\n", respond::message(app, &error))));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        respond::retry_after(headers, &error, status);
+        let mut response = respond::text(status, format!("{}\n", respond::message(app, &error)));
+        respond::retry_after(response.headers_mut(), &error, status);
         response
     })
 }

@@ -114,18 +114,17 @@ impl Policy {
 
     /// Decides about what has no tag: digests, blobs and lists of a repository. They are denied where every tag
     /// of it is; a repository with one tag that may be pulled has to give the digests behind it.
-    pub fn denies_repository(&self, name: &Name) -> Option<Decision> {
+    pub fn denies_repository(&self, name: &Name) -> Option<Reason> {
+        if self.rules.is_empty() {
+            return None;
+        }
         let of_tags = format!("{name}:");
         // Stands for any tag: no literal of a pattern can match it.
         let any_tag = format!("{of_tags}\u{1}");
         for (place, rule) in self.rules.iter().enumerate() {
             if rule.action == Action::Deny {
                 if rule.pattern.matches(&any_tag) {
-                    return Some(Decision {
-                        action: Action::Deny,
-                        on_move: self.on_move,
-                        reason: Reason::Rule { number: place + 1, pattern: rule.pattern.to_string() },
-                    });
+                    return Some(Reason::Rule { number: place + 1, pattern: rule.pattern.to_string() });
                 }
             } else if rule.pattern.matches_some_below(&of_tags) {
                 return None;

@@ -44,17 +44,18 @@ pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Res
 /// not wait for that.
 fn keep(app: &Arc<App>, name: &Name, fetched: &FetchedManifest) {
     let subject = format!("{name}@{}", fetched.digest);
-    let manifest = match app.ledger.wants_manifest(name, &fetched.digest) {
+    match app.ledger.wants_manifest(name, &fetched.digest) {
         Ok(false) => return,
-        Ok(true) => ManifestBytes::new(fetched.bytes.clone(), Some(fetched.manifest.media_type.as_str())),
+        Ok(true) => {}
         Err(error) => {
             tracing::warn!(reference = %subject, %error, "whether a manifest is to be kept cannot be read");
             return;
         }
-    };
-    let Ok(manifest) = manifest else { return };
+    }
     let (app, name) = (Arc::clone(app), name.clone());
+    let (bytes, media_type) = (fetched.bytes.clone(), fetched.manifest.media_type);
     tokio::spawn(async move {
+        let Ok(manifest) = ManifestBytes::new(bytes, Some(media_type.as_str())) else { return };
         if let Err(error) = app.ledger.append(Submission::KeepManifest { name, manifest }).await {
             tracing::warn!(reference = %subject, %error, "a child of a recorded index could not be kept");
         }

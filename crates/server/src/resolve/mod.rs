@@ -22,6 +22,7 @@ use taglog::TagKey;
 
 pub(crate) use self::flights::Flights;
 pub(crate) use self::freshness::Freshness;
+pub(crate) use self::recheck::is_gone;
 use self::verdict::Pinned;
 use crate::app::App;
 use crate::error::{Error, RecordHead, What};

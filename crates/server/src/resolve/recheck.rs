@@ -138,7 +138,7 @@ fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &Fetched
 }
 
 /// Whether upstream says that the tag is not there, or not for us.
-fn is_gone(error: &upstream::Error) -> bool {
+pub(crate) fn is_gone(error: &upstream::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Denied { had_credentials: false })
 }
 

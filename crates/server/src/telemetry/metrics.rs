@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use witness::feeder::Counts;
 
 /// What a request was for.
@@ -151,76 +151,99 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::default();
         let histogram: fn() -> Histogram = || Histogram::new(buckets());
-        let metrics = Self {
-            requests: Family::default(),
-            durations: Family::new_with_constructor(histogram),
-            upstream_requests: Family::default(),
-            first_seen: Counter::default(),
-            moves: Family::default(),
-            refusals: Counter::default(),
-            cache_hits: Counter::default(),
-            cache_misses: Counter::default(),
-            shared: Counter::default(),
-            log_size: Gauge::default(),
-            ledger: Family::default(),
-            witnesses: Family::default(),
-            remaining: Family::default(),
-            append: histogram(),
-            panics: Counter::default(),
-            registry: Registry::default(),
-        };
-        registry.register(
-            "tlog_requests",
-            "Answers, by what was asked and how it ended",
-            metrics.requests.clone(),
-        );
-        registry.register(
-            "tlog_request_duration_seconds",
-            "Time to the head of an answer",
-            metrics.durations.clone(),
-        );
-        registry.register(
-            "tlog_upstream_requests",
-            "Questions to upstream registries",
-            metrics.upstream_requests.clone(),
-        );
-        registry.register(
-            "tlog_tag_first_seen",
-            "Tags recorded for the first time",
-            metrics.first_seen.clone(),
-        );
-        registry.register("tlog_tag_moves", "Recorded tags found at another digest", metrics.moves.clone());
-        registry.register("tlog_refusals", "Pulls refused because the tag moved", metrics.refusals.clone());
-        registry.register("tlog_cache_hits", "Answers from our own store", metrics.cache_hits.clone());
-        registry.register(
-            "tlog_cache_misses",
-            "Manifests that had to come from upstream",
-            metrics.cache_misses.clone(),
-        );
-        registry.register(
-            "tlog_singleflight_shared",
-            "Requests that shared another's check",
-            metrics.shared.clone(),
-        );
-        registry.register("tlog_log_size", "Leaves in the published checkpoint", metrics.log_size.clone());
-        registry.register(
-            "tlog_ledger",
-            "What the ledger counted since it was opened",
-            metrics.ledger.clone(),
-        );
-        registry.register(
-            "tlog_upstream_ratelimit_remaining",
-            "Pulls that a registry said last that it allows",
-            metrics.remaining.clone(),
-        );
-        registry.register(
-            "tlog_witness",
-            "What each witness did: submissions, cosignatures, failures, its newest size and time",
-            metrics.witnesses.clone(),
-        );
-        registry.register("tlog_log_append_seconds", "Time to a durable record", metrics.append.clone());
-        registry.register("tlog_panics", "Requests that hit a defect", metrics.panics.clone());
-        Self { registry, ..metrics }
+        Self {
+            requests: registered(
+                &mut registry,
+                "tlog_requests",
+                "Answers, by what was asked and how it ended",
+                Family::default(),
+            ),
+            durations: registered(
+                &mut registry,
+                "tlog_request_duration_seconds",
+                "Time to the head of an answer",
+                Family::new_with_constructor(histogram),
+            ),
+            upstream_requests: registered(
+                &mut registry,
+                "tlog_upstream_requests",
+                "Questions to upstream registries",
+                Family::default(),
+            ),
+            first_seen: registered(
+                &mut registry,
+                "tlog_tag_first_seen",
+                "Tags recorded for the first time",
+                Counter::default(),
+            ),
+            moves: registered(
+                &mut registry,
+                "tlog_tag_moves",
+                "Recorded tags found at another digest",
+                Family::default(),
+            ),
+            refusals: registered(
+                &mut registry,
+                "tlog_refusals",
+                "Pulls refused because the tag moved",
+                Counter::default(),
+            ),
+            cache_hits: registered(
+                &mut registry,
+                "tlog_cache_hits",
+                "Answers from our own store",
+                Counter::default(),
+            ),
+            cache_misses: registered(
+                &mut registry,
+                "tlog_cache_misses",
+                "Manifests that had to come from upstream",
+                Counter::default(),
+            ),
+            shared: registered(
+                &mut registry,
+                "tlog_singleflight_shared",
+                "Requests that shared another's check",
+                Counter::default(),
+            ),
+            log_size: registered(
+                &mut registry,
+                "tlog_log_size",
+                "Leaves in the published checkpoint",
+                Gauge::default(),
+            ),
+            ledger: registered(
+                &mut registry,
+                "tlog_ledger",
+                "What the ledger counted since it was opened",
+                Family::default(),
+            ),
+            remaining: registered(
+                &mut registry,
+                "tlog_upstream_ratelimit_remaining",
+                "Pulls that a registry said last that it allows",
+                Family::default(),
+            ),
+            witnesses: registered(
+                &mut registry,
+                "tlog_witness",
+                "What each witness did: submissions, cosignatures, failures, its newest size and time",
+                Family::default(),
+            ),
+            append: registered(
+                &mut registry,
+                "tlog_log_append_seconds",
+                "Time to a durable record",
+                histogram(),
+            ),
+            panics: registered(
+                &mut registry,
+                "tlog_panics",
+                "Requests that hit a defect",
+                Counter::default(),
+            ),
+            registry,
+        }
     }
 
     /// One answer.
@@ -275,14 +298,12 @@ impl Metrics {
     /// Pulls that registries said last that they allow, by label.
     pub(crate) fn remaining(&self, allowances: BTreeMap<String, u64>) {
         for (upstream, remaining) in allowances {
-            let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
-            self.remaining.get_or_create(&RegistryLabel { upstream }).set(remaining);
+            self.remaining.get_or_create(&RegistryLabel { upstream }).set(number(remaining));
         }
     }
 
     /// What the witnesses did so far, by name.
     pub(crate) fn witnesses(&self, counts: &BTreeMap<String, Counts>) {
-        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for (witness, counts) in counts {
             let failed = counts.failed.iter().map(|(why, count)| (*why, *count));
             let all = [
@@ -305,7 +326,6 @@ impl Metrics {
         log_size: u64,
         ledger: &ledger::Statistics,
     ) -> Result<String, std::fmt::Error> {
-        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.log_size.set(number(log_size));
         for (name, count) in [
             ("batches", ledger.batches),
@@ -321,6 +341,16 @@ impl Metrics {
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+/// `metric`, which `/metrics` shows from now on; in the order of these calls.
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// 0.1 ms to about 26 s.

@@ -79,7 +79,7 @@ async fn a_full_disk_keeps_new_tags_out_and_recorded_ones_in() {
     let mut surroundings = place.surroundings();
     surroundings.free_space = ledger::FreeSpace::new(|_| Ok(1 << 20));
     let mut config = place.config().unwrap();
-    config.limits.min_free = 1 << 30;
+    config.limits.budgets.min_free = 1 << 30;
     let service = server::Service::start(config, surroundings).await.unwrap();
     let url = format!("http://{}/v2/corp.alt/team/app/manifests", service.address());
     let ready = format!("http://{}/readyz", service.address());

@@ -76,8 +76,8 @@ impl Child {
 }
 
 impl MapValue {
-    /// `u64be(leaf index) || leaf hash`
-    pub(crate) fn to_bytes(self) -> [u8; 40] {
+    /// As the map hashes it: `u64be(leaf index) || leaf hash`.
+    pub fn to_bytes(self) -> [u8; 40] {
         let mut bytes = [0; 40];
         let (index, hash) = bytes.split_at_mut(8);
         index.copy_from_slice(&self.index.to_be_bytes());

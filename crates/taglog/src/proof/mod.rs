@@ -6,7 +6,7 @@
 mod prefix;
 mod tag;
 
-use tlog::{Checkpoint, Hash, TlogProof, VerifierKey, base64, leaf_hash, root_from_inclusion};
+use tlog::{Checkpoint, Hash, TlogProof, VerifierKey, base64, leaf_hash, verify_inclusion};
 
 pub use self::prefix::{
     MAX_PREFIX_PROOF, MAX_PREFIX_TAGS, PrefixParts, VerifiedPrefix, assemble_prefix, verify_prefix,
@@ -36,11 +36,7 @@ fn check_index(
 ) -> Result<(), ProofError> {
     let index_leaf = Leaf::Index { index: proof.index, count, root: map_root };
     let hash = leaf_hash(&index_leaf.to_bytes());
-    let root = root_from_inclusion(proof.index, checkpoint.size, hash, &proof.hashes)?;
-    if root != checkpoint.root {
-        return Err(tlog::Error::RootMismatch { computed: root, expected: checkpoint.root }.into());
-    }
-    Ok(())
+    Ok(verify_inclusion(proof.index, checkpoint.size, hash, checkpoint.root, &proof.hashes)?)
 }
 
 /// Writes the container of `extra` around a published checkpoint of `size`.

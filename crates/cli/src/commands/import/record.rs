@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::list::{self, List};
@@ -11,6 +10,7 @@ use super::outcome::{Counts, Line, Outcome};
 use super::queue::{Next, Queue, Rate, Task};
 use super::service::{Asked, Service, plain};
 use super::state::State;
+use crate::commands::signals::Signals;
 use crate::error::{CommandError, Kind};
 use crate::ui::{Progress, Ui};
 
@@ -56,21 +56,12 @@ pub(super) async fn all(
     state: &mut State,
     counts: &mut Counts,
 ) -> Result<Ended, CommandError> {
-    let unheard = |error| CommandError::new(error).because_of("cannot wait for signals");
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let mut signals = Signals::listen()?;
     tokio::select! {
         ended = each(ui, work, state, counts) => ended,
-        () = either(&mut interrupt, &mut terminate) => {
+        _ = signals.next() => {
             Ok(Ended::Early(CommandError::new(anyhow::anyhow!("interrupted"))))
         }
-    }
-}
-
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
     }
 }
 
