@@ -13,6 +13,7 @@ mod manifest;
 mod media_type;
 mod name;
 mod reference;
+mod referrers;
 mod route;
 
 pub use self::challenge::{Challenge, Scheme, parse_challenges};
@@ -23,4 +24,5 @@ pub use self::manifest::{MAX_MANIFEST, Manifest, ManifestError};
 pub use self::media_type::ManifestType;
 pub use self::name::{Name, NameError, RegistryHost, Tag, TagName};
 pub use self::reference::{Reference, ReferenceError, Selector};
+pub use self::referrers::{Descriptor, fallback_tag, parse_referrers, referrers_index};
 pub use self::route::{ManifestSelector, Request, Route, RouteError};

@@ -5,6 +5,9 @@
 use crate::RegistryHost;
 use crate::route::decode_query_value;
 
+/// Characters of upstream's page tokens.
+const MAX_QUERY: usize = 2_048;
+
 /// The query of a list of tags.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TagsQuery {
@@ -21,10 +24,15 @@ pub struct Link;
 impl Link {
     /// The next page out of upstream's header; `None` where there is none that makes sense.
     pub fn next_tags(header: &str) -> Option<TagsQuery> {
-        header.split(",<").flat_map(|part| part.split(", <")).find_map(|part| {
-            let part = part.trim().trim_start_matches('<');
-            let (target, parameters) = part.split_once('>')?;
-            is_next(parameters).then(|| tags_query(target))?
+        next_targets(header).find_map(tags_query)
+    }
+
+    /// The query of the next page as upstream wrote it, for whoever asks that very upstream again.
+    pub fn next_query(header: &str) -> Option<&str> {
+        next_targets(header).find_map(|target| {
+            let (_, query) = target.split_once('?')?;
+            let query = query.split('#').next().unwrap_or_default();
+            (!query.is_empty() && query.len() <= MAX_QUERY).then_some(query)
         })
     }
 
@@ -42,6 +50,14 @@ impl Link {
         }
         format!("</v2/{requested_name}/tags/list?{}>; rel=\"next\"", query.join("&"))
     }
+}
+
+fn next_targets(header: &str) -> impl Iterator<Item = &str> {
+    header.split(",<").flat_map(|part| part.split(", <")).filter_map(|part| {
+        let part = part.trim().trim_start_matches('<');
+        let (target, parameters) = part.split_once('>')?;
+        is_next(parameters).then_some(target)
+    })
 }
 
 fn is_next(parameters: &str) -> bool {
@@ -82,6 +98,16 @@ mod tests {
         ] {
             assert_eq!(Link::next_tags(header), Some(expected.clone()), "{header}");
         }
+    }
+
+    #[test]
+    fn an_opaque_page_token_is_kept_as_it_is() {
+        let header = "<https://reg.example/v2/a/referrers/sha256:0?page=b%3D%3D&x=1#f>; rel=\"next\"";
+        assert_eq!(Link::next_query(header), Some("page=b%3D%3D&x=1"));
+        for none in ["", "</x>; rel=next", "</x?>; rel=next", "</x?a=b>; rel=prev"] {
+            assert_eq!(Link::next_query(none), None, "{none}");
+        }
+        assert_eq!(Link::next_query(&format!("</x?{}>; rel=next", "a".repeat(3_000))), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod health;
 mod log_api;
 mod pages;
 pub mod policy;
+mod referrers;
 mod resolve;
 mod start;
 mod tags_list;

@@ -20,6 +20,7 @@ mod exchange;
 mod login;
 mod manifest;
 mod realm;
+mod referrers;
 mod resolver;
 mod send;
 mod settings;

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::log_api::At;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
-use crate::{blobs, collector, health, log_api, tags_list};
+use crate::{blobs, collector, health, log_api, referrers, tags_list};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -161,9 +161,10 @@ async fn registry<'a>(
             let namespace = parsed.namespace.as_ref();
             tags_list::page(app, method, &name, &parsed.requested_name, namespace, &query).await?
         }
-        Route::Referrers { name, .. } => {
+        Route::Referrers { name, digest, artifact_type } => {
             label(Kind::Referrers, Some(&name));
-            return Err(Error::Unsupported { what: "referrers" });
+            allowed(app, &name)?;
+            referrers::list(app, method, &name, &digest, artifact_type.as_deref()).await?
         }
     };
     if let Some(namespace) = &parsed.namespace

@@ -36,6 +36,7 @@ mod place;
 mod privacy;
 #[cfg(test)]
 mod recheck;
+mod referrers;
 #[cfg(test)]
 mod starting;
 #[cfg(test)]

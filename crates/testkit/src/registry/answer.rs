@@ -10,7 +10,7 @@ use super::listen::Silence;
 use super::query;
 use super::quirk::Quirk;
 use super::record::RecordedRequest;
-use super::{Shared, dress, lock, range, tags};
+use super::{Shared, dress, lock, range, referrers, tags};
 use crate::digest::sha256_digest;
 use crate::media_type::{DOCKER_LIST, OCI_INDEX, SCHEMA1};
 
@@ -150,10 +150,15 @@ fn content(shared: &Shared, request: &RecordedRequest, quirks: &[Quirk]) -> Draf
             Some(all) => tags::page(repository, all, request, quirks, &shared.url()),
             None => Draft::error(404, "NAME_UNKNOWN", "repository name not known to registry"),
         },
-        Kind::Referrers | Kind::Other => {
-            Draft::new(404, "404 page not found").with("Content-Type", "text/plain")
+        Kind::Referrers => {
+            referrers::list(&held, repository, reference, request, quirks).unwrap_or_else(no_endpoint)
         }
+        Kind::Other => no_endpoint(),
     }
+}
+
+fn no_endpoint() -> Draft {
+    Draft::new(404, "404 page not found").with("Content-Type", "text/plain")
 }
 
 /// The manifest for this request; the quirks of content negotiation decide here.

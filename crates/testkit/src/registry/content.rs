@@ -79,6 +79,11 @@ impl Content {
         self.manifest(repository, child.get("digest")?.as_str()?)
     }
 
+    /// All manifests of a repository, by digest.
+    pub(super) fn manifests(&self, repository: &str) -> impl Iterator<Item = (&String, &Stored)> {
+        self.repositories.get(repository).into_iter().flat_map(|repository| &repository.manifests)
+    }
+
     pub(super) fn blob(&self, repository: &str, digest: &str) -> Option<&Bytes> {
         let repository = self.repositories.get(repository)?;
         repository

@@ -13,6 +13,7 @@ mod query;
 mod quirk;
 mod range;
 mod record;
+mod referrers;
 mod tags;
 #[cfg(test)]
 mod tests;

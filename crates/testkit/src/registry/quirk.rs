@@ -96,6 +96,15 @@ pub enum Quirk {
     TagsLink(String),
     /// `"tags": null`.
     TagsNull,
+
+    // Referrers.
+    /// The referrers API, with so many on a page behind an opaque token, and which filters by itself or does not.
+    Referrers {
+        /// Descriptors on a page.
+        page: usize,
+        /// Whether `artifactType` is honoured, and said to be.
+        filters: bool,
+    },
 }
 
 /// A whole answer, for [`Quirk::Answer`].
