@@ -78,7 +78,13 @@ fn classic_docker_is_said_to_be_fail_open_and_what_closes_it() {
     insta::assert_snapshot!(environment.run(&arguments));
     let daemon: serde_json::Value = serde_json::from_str(&file("docker-classic", 0, &[]).1).unwrap();
     assert_eq!(daemon, serde_json::json!({ "registry-mirrors": ["https://tlog.example"] }));
-    insta::assert_snapshot!(environment.run(&["config", "client", "docker-classic", "--registry", "ghcr.io"]), @"");
+    insta::assert_snapshot!(environment.run(&["config", "client", "docker-classic", "--registry", "ghcr.io"]), @"
+    exit 2
+    -- stderr
+    error: `docker-classic` cannot be set up so: it has mirrors for docker.io alone
+
+    hint: `--registry docker.io`; for the others use `docker` with the containerd store, or names such as `tlog.example/ghcr.io/org/app`
+    ");
 }
 
 #[test]
@@ -104,7 +110,13 @@ fn podman_and_its_relatives_get_a_location_and_no_mirror() {
         assert_eq!(registry["location"].as_str(), Some("tlog.example/docker.io"), "{client}");
         assert!(registry.get("mirror").is_none() && registry.get("insecure").is_none(), "{client}");
     }
-    insta::assert_snapshot!(environment.run(&["config", "client", "podman", "--registry", "*"]), @"");
+    insta::assert_snapshot!(environment.run(&["config", "client", "podman", "--registry", "*"]), @"
+    exit 2
+    -- stderr
+    error: `podman` cannot be set up so: its configuration has no word for all registries
+
+    hint: name each with `--registry HOST`
+    ");
 }
 
 #[test]
@@ -225,20 +237,52 @@ fn files_are_written_once_and_never_replaced() {
     let environment = TestEnvironment::new();
     let root = environment.path("machine");
     let arguments = ["config", "client", "k3s", "--registry", "docker.io", "--write", root.to_str().unwrap()];
-    insta::assert_snapshot!(environment.run(&arguments), @"");
+    insta::assert_snapshot!(environment.run(&arguments), @"
+    exit 0
+    -- stderr
+    `$ROOT/machine/etc/rancher/k3s/registries.yaml` written
+    `$ROOT/machine/etc/rancher/k3s/config.yaml.d/50-tlogistry.yaml` written
+    k3s: fail-closed: a tag that tlogistry refuses is pulled from nowhere else
+    k3s: both files are needed on every node, and a restart of k3s; without the flag it is fail-open
+    k3s: only images of docker.io are pulled through the service; any other registry is asked itself
+    ");
     let flag = root.join("etc/rancher/k3s/config.yaml.d/50-tlogistry.yaml");
     assert!(fs::read_to_string(&flag).unwrap().ends_with("disable-default-registry-endpoint: true\n"));
     environment.run(&arguments).done();
     fs::write(&flag, "disable-default-registry-endpoint: false\n").unwrap();
     fs::remove_file(root.join("etc/rancher/k3s/registries.yaml")).unwrap();
-    insta::assert_snapshot!(environment.run(&arguments), @"");
+    insta::assert_snapshot!(environment.run(&arguments), @"
+    exit 2
+    -- stderr
+    error: `$ROOT/machine/etc/rancher/k3s/config.yaml.d/50-tlogistry.yaml` is there and says something else; nothing was written
+
+    hint: print the files without `--write` and merge them by hand; `tlogistry doctor` checks the result
+    ");
     assert!(!root.join("etc/rancher/k3s/registries.yaml").exists());
 }
 
 #[test]
 fn an_unknown_client_is_answered_with_the_known_ones() {
     let environment = TestEnvironment::new();
-    insta::assert_snapshot!(environment.run(&["config", "client", "nerdctl"]), @"");
-    insta::assert_snapshot!(environment.run(&["config", "client", "podman", "--registry", "library/alpine"]), @"");
-    insta::assert_snapshot!(environment.run(&["config", "client", "podman", "--ca", "ca.pem"]), @"");
+    insta::assert_snapshot!(environment.run(&["config", "client", "nerdctl"]), @"
+    exit 2
+    -- stderr
+    error: `<NAME>`: `nerdctl` is none of the clients that can be set up
+
+    hint: one of containerd, docker, docker-classic, podman, skopeo, buildah, cri-o, k3s, rke2, talos, openshift, buildkit, kaniko
+    ");
+    insta::assert_snapshot!(environment.run(&["config", "client", "podman", "--registry", "library/alpine"]), @"
+    exit 2
+    -- stderr
+    error: `--registry <HOST>`: `library/alpine` is not the host of a registry; write a DNS name with a dot, such as `ghcr.io`
+
+    hint: name the registry alone, such as `docker.io` or `ghcr.io`
+    ");
+    insta::assert_snapshot!(environment.run(&["config", "client", "podman", "--ca", "ca.pem"]), @"
+    exit 2
+    -- stderr
+    error: `--ca <FILE>`: `ca.pem` is not an absolute path
+
+    hint: write it as on the client's machine, such as `/etc/ssl/tlogistry-ca.pem`
+    ");
 }

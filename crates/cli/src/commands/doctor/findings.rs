@@ -68,6 +68,11 @@ impl Findings {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn levels(&self) -> Vec<Level> {
+        self.0.iter().map(|finding| finding.level).collect()
+    }
+
     /// One line each, the hint below it.
     pub(super) fn print(&self, ui: &Ui) -> Result<Answer, CommandError> {
         let (failed, warned) = (self.count(Level::Fail), self.count(Level::Warn));

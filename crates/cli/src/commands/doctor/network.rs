@@ -62,7 +62,8 @@ pub(super) async fn upstreams(config: &Config, findings: &mut Findings) {
         match ask(&url, false).await {
             Ok(answer) => {
                 check_answer(&subject, &url, &answer, findings);
-                check_clock(&subject, &answer, SystemTime::now(), findings);
+                let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+                check_clock(&subject, date, SystemTime::now(), findings);
             }
             Err(error) => findings.fail(
                 &subject,
@@ -91,8 +92,7 @@ fn check_answer(subject: &str, url: &Url, answer: &Response, findings: &mut Find
 }
 
 /// An answer without a date, as some registries give it, says nothing.
-fn check_clock(subject: &str, answer: &Response, now: SystemTime, findings: &mut Findings) {
-    let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+fn check_clock(subject: &str, date: Option<&str>, now: SystemTime, findings: &mut Findings) {
     let Some(theirs) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else { return };
     let apart = now.duration_since(theirs).unwrap_or_else(|behind| behind.duration());
     let message = format!("the clock is {} s away from that of `{subject}`", apart.as_secs());
@@ -146,4 +146,36 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 fn own_url(host: &RegistryHost) -> Option<Url> {
     let host = if *host == RegistryHost::docker_hub() { "registry-1.docker.io" } else { host.as_str() };
     Url::parse(&format!("https://{host}/")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::Level;
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_from_an_upstreams_is_found() {
+        let date = "Wed, 25 Nov 2026 12:00:00 GMT";
+        let theirs = httpdate::parse_http_date(date).unwrap();
+        let problems = |date: Option<&str>, now: SystemTime| {
+            let mut findings = Findings::default();
+            check_clock("upstream ghcr.io", date, now, &mut findings);
+            findings.levels()
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(problems(Some(date), theirs + seconds(60)), [Level::Ok]);
+        assert_eq!(problems(Some(date), theirs - seconds(61)), [Level::Warn]);
+        assert_eq!(problems(Some(date), theirs + seconds(601)), [Level::Fail]);
+        assert_eq!(problems(None, theirs), []);
+        assert_eq!(problems(Some("yesterday"), theirs), []);
+    }
+
+    #[test]
+    fn an_address_of_all_interfaces_is_asked_on_loopback() {
+        for (listen, asked) in
+            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.0.0.1:80", "10.0.0.1:80")]
+        {
+            assert_eq!(reachable(listen.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
 }

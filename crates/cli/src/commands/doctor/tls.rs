@@ -65,3 +65,27 @@ fn judge(der: &[u8], now: SystemTime, findings: &mut Findings) {
         Ok(left) => findings.ok("certificate", format!("is good for {} days", left.as_secs() / 86_400)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::Level;
+    use super::*;
+
+    /// Made once with `openssl req -x509`; only its dates matter.
+    const DER: &[u8] = include_bytes!("../../../testdata/certificate.der");
+    const END: u64 = 2_110_967_876;
+
+    #[test]
+    fn a_certificate_that_ends_is_found_before_it_does() {
+        let levels = |der: &[u8], seconds: u64| {
+            let mut findings = Findings::default();
+            judge(der, UNIX_EPOCH + Duration::from_secs(seconds), &mut findings);
+            findings.levels()
+        };
+        let day = 86_400;
+        assert_eq!(levels(DER, END - 14 * day), [Level::Ok]);
+        assert_eq!(levels(DER, END - 14 * day + 1), [Level::Warn]);
+        assert_eq!(levels(DER, END + 1), [Level::Fail]);
+        assert_eq!(levels(&[], END), [Level::Fail]);
+    }
+}

@@ -78,11 +78,12 @@ fn directory_name(registry: &Registry) -> String {
 /// What is not listed goes its own way.
 pub(super) fn listed_only(registries: &[Registry]) -> String {
     if registries.iter().any(Registry::is_all) {
-        "every registry is pulled through the service; one that has a directory of its own follows that instead".to_owned()
+        "every registry is pulled through the service; one that has an entry of its own follows that instead"
+            .to_owned()
     } else {
         let names: Vec<_> = registries.iter().map(Registry::as_str).collect();
         format!(
-            "only {} are pulled through the service; any other registry is asked itself",
+            "only images of {} are pulled through the service; any other registry is asked itself",
             names.join(", ")
         )
     }

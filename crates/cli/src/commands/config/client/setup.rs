@@ -122,6 +122,9 @@ impl Setup {
     }
 }
 
+/// Columns of a comment.
+const WIDTH: usize = 116;
+
 /// Said of every client that can be closed.
 pub(super) const CLOSED: &str = "fail-closed: a tag that tlogistry refuses is pulled from nowhere else";
 
@@ -129,13 +132,30 @@ pub(super) const CLOSED: &str = "fail-closed: a tag that tlogistry refuses is pu
 pub(super) fn commented(path: impl Into<String>, comments: &[&str], body: &str) -> File {
     let path = path.into();
     let mut content = format!("# {path}\n");
-    for line in comments {
-        content.push_str("# ");
-        content.push_str(line);
-        content.push('\n');
+    for comment in comments {
+        wrap(comment, &mut content);
     }
     content.push_str(body);
     File { path, content }
+}
+
+/// Adds a comment in lines of at most [`WIDTH`]; one that fits stays as it is.
+fn wrap(comment: &str, content: &mut String) {
+    if comment.len() <= WIDTH {
+        content.push_str(&format!("# {comment}\n"));
+        return;
+    }
+    let mut width = WIDTH;
+    for word in comment.split(' ') {
+        if width + 1 + word.len() > WIDTH {
+            content.push_str(if content.ends_with('\n') { "#" } else { "\n#" });
+            width = 0;
+        }
+        content.push(' ');
+        content.push_str(word);
+        width += 1 + word.len();
+    }
+    content.push('\n');
 }
 
 /// A string in quotation marks, which JSON, TOML and YAML read alike; none that gets here has a control character.
@@ -152,7 +172,7 @@ pub(super) fn named(registries: &[Registry]) -> Result<(), Unsuited> {
 pub(super) fn egress(registries: &[Registry]) -> String {
     let hosts: Vec<_> = registries.iter().map(Registry::serving_host).collect();
     format!(
-        "to close it, block egress from the client to {}, so that only the service reaches them; or name images by the \
+        "To close it, block egress from the client to {}, so that only the service reaches them; or name images by the \
          service, which is fail-closed everywhere",
         hosts.join(", ")
     )
