@@ -44,16 +44,16 @@ struct Printed<'a> {
 }
 
 impl Findings {
-    pub(super) fn ok(&mut self, subject: &str, message: String) {
-        self.add(Level::Ok, subject, message, None);
+    pub(super) fn ok(&mut self, subject: &str, message: impl Into<String>) {
+        self.add(Level::Ok, subject, &message.into(), None);
     }
 
     pub(super) fn warn(&mut self, subject: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(Level::Warn, subject, message.into(), Some(hint.into()));
+        self.add(Level::Warn, subject, &message.into(), Some(&hint.into()));
     }
 
     pub(super) fn fail(&mut self, subject: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(Level::Fail, subject, message.into(), Some(hint.into()));
+        self.add(Level::Fail, subject, &message.into(), Some(&hint.into()));
     }
 
     /// How many there are: what was found since is told by comparing.
@@ -96,14 +96,14 @@ impl Findings {
         answered
     }
 
-    fn add(&mut self, level: Level, subject: &str, message: String, hint: Option<String>) {
+    fn add(&mut self, level: Level, subject: &str, message: &str, hint: Option<&str>) {
         // Names and messages come from files: nothing of them may reach the terminal as a command.
         let plain = |text: &str| -> String {
             let text = strip_str(text).to_string();
             text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
         };
-        let (subject, message) = (plain(subject), plain(&message));
-        self.0.push(Finding { level, subject, message, hint: hint.as_deref().map(plain) });
+        let (subject, message) = (plain(subject), plain(message));
+        self.0.push(Finding { level, subject, message, hint: hint.map(plain) });
     }
 
     fn count(&self, level: Level) -> usize {
