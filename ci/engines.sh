@@ -28,11 +28,10 @@ tidy() {
     -exec rmdir {} + 2> /dev/null
 }
 
-# start_docker [FILE]: with the daemon.json FILE.
+# start_docker FILE: with this daemon.json.
 start_docker() {
-  [[ -n ${1:-} ]] || printf '{}' > "$WORK/daemon.json"
   # The image needs no network, so dockerd touches none; vfs needs nothing of the file system.
-  start dockerd env PATH=$DEBIAN dockerd --config-file "${1:-$WORK/daemon.json}" --host "unix://$WORK/docker.sock" \
+  start dockerd env PATH=$DEBIAN dockerd --config-file "$1" --host "unix://$WORK/docker.sock" \
     --pidfile "$WORK/dockerd.pid" --data-root "$WORK/docker" --exec-root "$WORK/docker-run" \
     --iptables=false --ip6tables=false --bridge=none --storage-driver=vfs
   wait_true dockerd docker version
@@ -51,21 +50,22 @@ END
   wait_true containerd ctr version
 }
 
-# start_registry: Debian's, on $registry_port.
+# start_registry PORT: Debian's; images are pushed to it.
 start_registry() {
+  REGISTRY=127.0.0.1:$1
   cat > "$WORK/registry.yml" << END
 version: 0.1
 log: {level: warn}
 storage: {filesystem: {rootdirectory: $WORK/registry}}
-http: {addr: "127.0.0.1:$registry_port", secret: for-one-run}
+http: {addr: "$REGISTRY", secret: for-one-run}
 END
   start registry docker-registry serve "$WORK/registry.yml"
-  wait_answer registry "http://127.0.0.1:$registry_port/v2/"
+  wait_answer registry "http://$REGISTRY/v2/"
 }
 
 # push LAYOUT REPOSITORY:TAG: puts the image straight into the registry, past us.
 push() {
-  command skopeo copy --quiet --all --dest-tls-verify=false "oci:$WORK/$1:image" "docker://127.0.0.1:$registry_port/$2"
+  command skopeo copy --quiet --all --dest-tls-verify=false "oci:$WORK/$1:image" "docker://$REGISTRY/$2"
 }
 
 # digest_of LAYOUT: the digest that a tag of this image means.
