@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use taglog::ProofError;
+use tlog::VerifierKey;
 
 use crate::evidence::{Evidence, Finding};
 
@@ -90,6 +91,14 @@ pub enum Error {
     NotEvidence {
         /// What is missing.
         why: String,
+    },
+    /// Evidence that is signed with a key that nobody vouches for.
+    #[error(
+        "this is evidence against the key `{key}`, which is not among the trusted ones; anybody can make such a key"
+    )]
+    ForeignEvidence {
+        /// The key in the file.
+        key: Box<VerifierKey>,
     },
     /// The log is at fault.
     #[error("the log is at fault: {}", .0.why)]
@@ -229,6 +238,7 @@ impl Error {
             Self::Malformed { .. }
             | Self::TooLarge { .. }
             | Self::NotEvidence { .. }
+            | Self::ForeignEvidence { .. }
             | Self::Fault(_)
             | Self::Caught { .. }
             | Self::Unwritten { .. }

@@ -31,4 +31,4 @@ pub use self::state::LogState;
 pub use self::time::rfc3339;
 pub use self::tree::{Bundle, Bundles, Tree};
 pub use self::trust::{AUDITORS, Cosigned, Cosigner, Trust};
-pub use self::verify::verify;
+pub use self::verify::{proof, verify};

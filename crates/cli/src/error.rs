@@ -39,11 +39,6 @@ impl CommandError {
         Self { kind: Kind::CouldNotRun, error: error.into(), hints: Vec::new() }
     }
 
-    /// An error that is an answer.
-    pub(crate) fn no(error: impl Into<anyhow::Error>) -> Self {
-        Self { kind: Kind::No, ..Self::new(error) }
-    }
-
     /// The same with one more hint.
     pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());

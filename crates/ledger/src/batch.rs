@@ -197,9 +197,20 @@ impl<'a> Draft<'a> {
         let connection = self.terms.connection;
         let note = self.terms.signer.note(size, root)?;
         store::insert_checkpoint(connection, &CheckpointRow { size, root, note })?;
+        let mut newer = false;
         for cosignature in cosignatures {
             let line = cosignature.line.to_string();
-            store::insert_cosignature(connection, size, &cosignature.cosigner(), cosignature.time, &line)?;
+            newer |= store::insert_cosignature(
+                connection,
+                size,
+                &cosignature.cosigner(),
+                cosignature.time,
+                &line,
+            )?;
+        }
+        // Lines are public: whoever sends one again must not cost a COMMIT.
+        if !newer {
+            return Ok(Appended::Kept);
         }
         let (from, kept) = self.terms.cosigned_from;
         store::prune_checkpoints(connection, from, COSIGNED_CHECKPOINTS, kept)?;

@@ -3,7 +3,7 @@
 //! Built once at start-up; handlers get it whole. Knows no HTTP.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use ledger::{Ledger, Recorded};
@@ -37,6 +37,8 @@ pub(crate) struct App {
     /// Leaves that were there before any checkpoint satisfied the policy that demands witnesses, which may be a new one:
     /// it takes no recorded tag away.
     pub(crate) before_policy: u64,
+    /// Since when the newest records wait for cosignatures, as far as anybody asked.
+    pub(crate) uncovered_since: std::sync::Mutex<Option<Instant>>,
     /// What the witnesses did so far.
     pub(crate) witnesses: Option<Counters>,
     /// The log's origin, as the value of `Tlog-Log`.
@@ -64,6 +66,7 @@ impl App {
             cover_timeout,
             collecting: tokio::sync::Mutex::default(),
             before_policy: if ledger.published().is_err() { ledger.health().newest } else { 0 },
+            uncovered_since: std::sync::Mutex::default(),
             witnesses,
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,

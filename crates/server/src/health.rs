@@ -4,6 +4,7 @@
 //! be written, the clock is sane. Live means only that the process answers.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
@@ -11,6 +12,9 @@ use http::{Response, StatusCode};
 use crate::app::App;
 use crate::edge::body::Body;
 use crate::edge::respond::text;
+
+/// How many times as long as a pull waits for cosignatures the service as a whole is called ready without them.
+const PATIENCE: u32 = 6;
 
 /// Always 200 while the process answers.
 pub(crate) fn live() -> Response<Body> {
@@ -20,10 +24,28 @@ pub(crate) fn live() -> Response<Body> {
 /// 200, or 503 with one line for each thing that is wrong.
 pub(crate) fn ready(app: &App) -> Response<Body> {
     let health = app.ledger.health();
-    if health.is_ready() {
+    let waits = waits_for_witnesses(app, &health);
+    if health.is_ready() && !waits {
         return text(StatusCode::OK, "ok\n".to_owned());
     }
-    text(StatusCode::SERVICE_UNAVAILABLE, problems(&health))
+    let mut lines = problems(&health);
+    if waits {
+        lines.push_str(
+            "the newest records wait for the witnesses, and no new tag is served before they have cosigned\n",
+        );
+    }
+    text(StatusCode::SERVICE_UNAVAILABLE, lines)
+}
+
+/// Whether records have waited for cosignatures for longer than [`PATIENCE`] pulls wait. Only where the policy demands
+/// them does anything wait.
+fn waits_for_witnesses(app: &App, health: &ledger::Health) -> bool {
+    let mut since = app.uncovered_since.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if health.size >= health.newest {
+        *since = None;
+        return false;
+    }
+    since.get_or_insert_with(Instant::now).elapsed() >= app.cover_timeout * PATIENCE
 }
 
 /// One line for each thing that keeps a new tag from being recorded.

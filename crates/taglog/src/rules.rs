@@ -114,6 +114,11 @@ impl Replay {
         broken(last, "published checkpoint does not end in an index leaf")
     }
 
+    /// Whether a `close` leaf was replayed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
     /// The map over all leaves taken.
     pub fn map(&self) -> &TagMap {
         &self.map

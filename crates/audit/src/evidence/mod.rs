@@ -1,7 +1,7 @@
 //! Evidence: a fault of a log in one file that anybody can check without network.
 //!
-//! The file holds everything that the fault is made of; [`recheck`] believes nothing of it but the
-//! name of the log's key, which whoever reads it has to know to be that log's.
+//! The file holds everything that the fault is made of; [`recheck`] believes nothing of it, and wants
+//! its key among those that the reader trusts.
 
 mod form;
 mod leaves;
@@ -16,6 +16,7 @@ use taglog::Rule;
 use tlog::{Hash, SignedCheckpoint, VerifierKey};
 
 pub(crate) use self::leaves::{is_same_move, is_tag_of, subject};
+pub(crate) use self::recheck::shows;
 pub use self::recheck::{Verdict, recheck};
 use crate::Error;
 
@@ -197,6 +198,15 @@ impl Evidence {
             return Err(not(format!("its schema is {}, and this program knows {SCHEMA}", evidence.schema)));
         }
         Ok(evidence)
+    }
+
+    /// The keys that somebody has to know to be the logs' before it is worth anything.
+    pub fn keys(&self) -> impl Iterator<Item = &VerifierKey> {
+        let previous = match &self.fault {
+            Fault::Succession { previous_log, .. } => Some(previous_log),
+            _ => None,
+        };
+        std::iter::once(&self.log).chain(previous)
     }
 
     /// The file.

@@ -14,6 +14,7 @@ use super::leaves::{Facts, Shown, judge};
 use super::{Evidence, Fault, File, MapClaim, RuleName, SignedLeaf};
 use crate::Error;
 use crate::tree::{Authenticated, edge_of};
+use crate::trust::Trust;
 
 /// What evidence is worth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,12 +25,24 @@ pub enum Verdict {
     Reported(&'static str),
 }
 
-/// Checks evidence; `now` is the reader's clock in Unix seconds.
+/// Checks evidence against the keys that the reader trusts; `now` is the reader's clock in Unix seconds.
 ///
 /// # Errors
 ///
+/// [`Error::NoKey`] and [`Error::ForeignEvidence`]: anybody can make a key of any name, and sign a fault with it;
 /// [`Error::NotEvidence`] when it does not show what it says.
-pub fn recheck(evidence: &Evidence, now: u64) -> Result<Verdict, Error> {
+pub fn recheck(evidence: &Evidence, trust: &Trust, now: u64) -> Result<Verdict, Error> {
+    if trust.logs().is_empty() {
+        return Err(Error::NoKey);
+    }
+    if let Some(key) = evidence.keys().find(|key| !trust.logs().contains(key)) {
+        return Err(Error::ForeignEvidence { key: Box::new(key.clone()) });
+    }
+    shows(evidence, now)
+}
+
+/// What evidence shows to whoever knows its keys to be the logs'.
+pub(crate) fn shows(evidence: &Evidence, now: u64) -> Result<Verdict, Error> {
     let log = &evidence.log;
     let verdict = match &evidence.fault {
         Fault::Fork { older, newer, root, proof } => fork(log, older, newer, *root, proof),

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use tlog::{Checkpoint, KeyAlgorithm, SigningKey};
 
 use super::*;
+use crate::Trust;
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed("a.example/log", KeyAlgorithm::Ed25519, &[seed; 32]).unwrap()
@@ -83,7 +84,7 @@ proptest! {
     #[test]
     fn no_evidence_makes_the_checker_panic(fault in fault(), now: u64) {
         let evidence = Evidence::new(&key(1).verifier(), 0, Finding::new("", fault));
-        let verdict = recheck(&evidence, now).ok();
+        let verdict = shows(&evidence, now).ok();
         // Signed roots that were thrown together may well contradict each other; leaves and files do not.
         let of_roots = matches!(&evidence.fault, Fault::Fork { .. } | Fault::Leaf { rule: RuleName::L, .. });
         prop_assert!(of_roots || verdict != Some(Verdict::Proven));
@@ -114,6 +115,39 @@ fn what_is_no_evidence_file_is_refused_with_a_reason() {
 fn a_note_of_another_key_is_no_evidence_against_this_log() {
     let fault = Fault::Rollback { first: note(3, [1; 32]), later: note(2, [1; 32]) };
     let evidence = |log: &SigningKey| Evidence::new(&log.verifier(), 5, Finding::new("", fault.clone()));
-    assert!(recheck(&evidence(&key(1)), 5).is_ok());
-    assert!(matches!(recheck(&evidence(&key(2)), 5), Err(Error::NotEvidence { .. })));
+    assert!(shows(&evidence(&key(1)), 5).is_ok());
+    assert!(matches!(shows(&evidence(&key(2)), 5), Err(Error::NotEvidence { .. })));
+}
+
+#[test]
+fn evidence_that_anybody_could_have_signed_is_worth_nothing() {
+    let fault = Fault::Rollback { first: note(3, [1; 32]), later: note(2, [1; 32]) };
+    let evidence = Evidence::new(&key(1).verifier(), 5, Finding::new("", fault));
+    let trusting = |log: &SigningKey| Trust::of_key(log.verifier()).unwrap();
+    assert!(recheck(&evidence, &trusting(&key(1)), 5).is_ok());
+    let foreign = recheck(&evidence, &trusting(&key(2)), 5);
+    assert!(matches!(foreign, Err(Error::ForeignEvidence { .. })), "{foreign:?}");
+    assert!(matches!(recheck(&evidence, &Trust::default(), 5), Err(Error::NoKey)));
+}
+
+#[test]
+fn a_broken_succession_needs_both_keys_to_be_known() {
+    let leaf = SignedLeaf { index: 0, leaf: Vec::new(), proof: Vec::new() };
+    let (previous, successor) = (note(3, [1; 32]), note(2, [1; 32]));
+    let fault = Fault::Succession { previous_log: key(2).verifier(), previous, successor, leaf };
+    let evidence = Evidence::new(&key(1).verifier(), 5, Finding::new("", fault));
+    let one = Trust::of_key(key(1).verifier()).unwrap();
+    assert!(matches!(recheck(&evidence, &one, 5), Err(Error::ForeignEvidence { .. })));
+    let both = one.and_key(key(2).verifier()).unwrap();
+    assert!(matches!(recheck(&evidence, &both, 5), Err(Error::NotEvidence { .. })));
+}
+
+#[test]
+fn a_file_at_a_level_that_no_tree_has_shows_nothing() {
+    for path in ["tile/7/000", "tile/8/000.p/1", "tile/63/000", "tile/63/x001/000.p/255"] {
+        let files = vec![File { path: path.to_owned(), bytes: vec![0; 32] }];
+        let fault = Fault::Files { checkpoint: note(u64::MAX >> 1, [1; 32]), files };
+        let evidence = Evidence::new(&key(1).verifier(), 5, Finding::new("", fault));
+        assert!(shows(&evidence, 5).is_err(), "{path}");
+    }
 }

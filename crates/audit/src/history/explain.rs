@@ -11,7 +11,7 @@ use tlog::{SignedCheckpoint, VerifierKey, leaf_hash};
 use crate::Error;
 use crate::evidence::{
     CurrentLeaf, Evidence, Fault, Finding, MapClaim, RuleName, SignedLeaf, Verdict, is_same_move, is_tag_of,
-    recheck, subject,
+    shows, subject,
 };
 use crate::tree::Tree;
 
@@ -50,7 +50,7 @@ pub(super) async fn broken(
     now: u64,
 ) -> Result<Finding, Error> {
     let history = History::read(tree, broken.index, now).await?;
-    let worth = |finding: &Finding| match recheck(&Evidence::new(log, now, finding.clone()), now) {
+    let worth = |finding: &Finding| match shows(&Evidence::new(log, now, finding.clone()), now) {
         Ok(Verdict::Proven) => 2,
         Ok(Verdict::Reported(_)) => 1,
         Err(_nothing) => 0,

@@ -59,7 +59,8 @@ pub(crate) fn bundle_at(index: u64, size: u64) -> EntriesId {
 
 /// How many full tiles a level has, and the width of the partial one behind them.
 fn last_tile(size: u64, level: u8) -> (u64, u16) {
-    let hashes = size >> (8 * u32::from(level));
+    // A path may name a level that no tree has.
+    let hashes = size.checked_shr(8 * u32::from(level)).unwrap_or(0);
     let width = u64::from(TILE_WIDTH);
     (hashes / width, u16::try_from(hashes % width).unwrap_or_default())
 }
@@ -105,8 +106,9 @@ impl Authenticated {
         if computed != expected {
             return Some(Err(Contradiction(format!("`{id}` hashes to {computed}, the tree has {expected}"))));
         }
-        let is_below =
-            |level: u8, index: u64| index >> (8 * u32::from(id.level.saturating_sub(level))) == id.index;
+        let is_below = |level: u8, index: u64| {
+            index.checked_shr(8 * u32::from(id.level.saturating_sub(level))) == Some(id.index)
+        };
         self.recent.retain(|level, (index, _)| *level >= id.level || is_below(*level, *index));
         self.recent.insert(id.level, (id.index, bytes.clone()));
         Some(Ok(()))

@@ -103,8 +103,37 @@ pub async fn verify(settings: &Settings) -> Result<Report, Error> {
     Ok(report)
 }
 
+/// Gets a proof of a tag from a server, to be saved: the newest, or where the policy is not content with that one, the
+/// newest with which it is.
+///
+/// # Errors
+///
+/// [`Error`]; nothing is worth saving then.
+pub async fn proof(server: Source, tag: &TagName, trust: Trust, now: u64) -> Result<String, Error> {
+    let settings = Settings {
+        reference: Reference { name: tag.name.clone(), selector: Selector::Tag(tag.tag.clone()) },
+        proof: Proof::Server(server),
+        trust,
+        max_age: None,
+        allow_superseded: true,
+        state: None,
+        now,
+    };
+    let (text, place, _) = fetch(&settings.proof, tag).await?;
+    let newest = prove(&settings, tag, &text, &place)?;
+    match newest.cosigned(&settings) {
+        Ok(_) => Ok(text),
+        Err(Error::Quorum { cosigned }) => match cosigned_earlier(&settings, tag, &newest).await? {
+            Some((earlier, _)) => Ok(earlier.text),
+            None => Err(Error::Quorum { cosigned }),
+        },
+        Err(error) => Err(error),
+    }
+}
+
 /// A proof that the log has signed.
 struct Proved<'a> {
+    text: String,
     verified: Verified,
     signers: Vec<&'a VerifierKey>,
     /// The first of them.
@@ -125,7 +154,7 @@ fn prove<'a>(settings: &'a Settings, tag: &TagName, text: &str, place: &str) -> 
     let key = *signers.first().ok_or(Error::NoKey)?;
     let verified = taglog::verify(text, tag, key)
         .map_err(|source| Error::Proof { place: place.to_owned(), source: Box::new(source) })?;
-    Ok(Proved { verified, signers, key, place: place.to_owned() })
+    Ok(Proved { text: text.to_owned(), verified, signers, key, place: place.to_owned() })
 }
 
 /// The proof at the newest checkpoint that enough witnesses or auditors of the server's have cosigned, where the policy

@@ -1,6 +1,7 @@
 //! Logs with exactly one fault each: every one is caught, and its evidence holds in a second run
 //! without network.
 
+use crate::knowing;
 use audit::evidence::{Evidence, Fault, RuleName, Verdict, recheck};
 use audit::{Answer, Error, audit};
 use serde_json::Value;
@@ -30,7 +31,7 @@ async fn caught_with(directory: &Directory, log: &Log, state: &Directory) -> Cau
     let json = std::fs::read(path).unwrap();
     let evidence = Evidence::parse(&json).unwrap();
     assert_eq!(evidence.log, log.key());
-    let verdict = recheck(&evidence, NOW).unwrap();
+    let verdict = recheck(&evidence, &knowing(&evidence), NOW).unwrap();
     Caught { evidence, verdict, bytes: json.len() }
 }
 
@@ -232,7 +233,7 @@ async fn a_checkpoint_that_was_seen_once_and_did_not_end_in_an_index_leaf() {
     let Error::Caught { evidence, .. } = audit(&settings, nowhere).await.unwrap_err() else { panic!() };
     let Fault::Leaf { rule, index, checkpoint, .. } = &evidence.fault else { panic!() };
     assert_eq!((*rule, *index, checkpoint.checkpoint().size), (RuleName::L, size - 1, size));
-    assert_eq!(recheck(&evidence, NOW).unwrap(), Verdict::Proven);
+    assert_eq!(recheck(&evidence, &knowing(&evidence), NOW).unwrap(), Verdict::Proven);
 }
 
 #[tokio::test]
@@ -253,7 +254,10 @@ async fn time_in_the_future_is_proven_until_it_comes_and_reported_afterwards() {
         let at = log.size();
         log.batch([tag(name(0), "x", &digest("x"), NOW + 301)]);
         let evidence = breaks(RuleName::T, at, &log).await;
-        assert!(matches!(recheck(&evidence, NOW + 10_000).unwrap(), Verdict::Reported(_)));
+        assert!(matches!(
+            recheck(&evidence, &knowing(&evidence), NOW + 10_000).unwrap(),
+            Verdict::Reported(_)
+        ));
     }
 }
 
@@ -395,7 +399,7 @@ async fn a_fork_against_what_others_show() {
         }
         let Error::Caught { evidence, .. } = answer.unwrap_err() else { panic!() };
         assert!(matches!(evidence.fault, Fault::Fork { .. }), "{}", evidence.why);
-        assert_eq!(recheck(&evidence, NOW).unwrap(), Verdict::Proven);
+        assert_eq!(recheck(&evidence, &knowing(&evidence), NOW).unwrap(), Verdict::Proven);
         let remembered = audit::LogState::open(state.path(), &log.key()).unwrap().latest().unwrap();
         assert_eq!(remembered, None);
     }
@@ -435,7 +439,8 @@ async fn slander_of_an_honest_leaf_shows_nothing() {
             for leaves in [all.clone(), vec![all[index as usize].clone()]] {
                 let fault = Fault::Leaf { checkpoint: signed.clone(), rule, index, leaves, map: Vec::new() };
                 let finding = audit::evidence::Finding { why: "slander".to_owned(), fault };
-                let verdict = recheck(&Evidence::new(&log.key(), NOW, finding), NOW);
+                let evidence = Evidence::new(&log.key(), NOW, finding);
+                let verdict = recheck(&evidence, &knowing(&evidence), NOW);
                 assert!(!matches!(verdict, Ok(Verdict::Proven)), "rule {rule}, leaf {index}");
             }
         }

@@ -1,5 +1,6 @@
 //! Following logs: events, receivers, restarts, registries.
 
+use crate::knowing;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -294,7 +295,7 @@ async fn forks_and_steps_back_are_caught_with_evidence() {
         settings.log = elsewhere.source();
         let Error::Caught { evidence, .. } = step(&settings).await.unwrap_err() else { panic!() };
         assert_eq!(evidence.fault.kind(), expected, "{}", evidence.why);
-        let verdict = recheck(&evidence, NOW).unwrap();
+        let verdict = recheck(&evidence, &knowing(&evidence), NOW).unwrap();
         assert_eq!(verdict == Verdict::Proven, matches!(evidence.fault, Fault::Fork { .. }));
         settings.log = directory.source();
         assert_eq!(step(&settings).await.unwrap().events, 0);

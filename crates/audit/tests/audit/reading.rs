@@ -1,5 +1,6 @@
 //! Reading a log: places, bounds, fallbacks, and that nothing is taken which is not the tree's.
 
+use crate::knowing;
 use audit::{Answer, Cache, Error, Http, Source, Tree, evidence};
 use taglog::SupersedeRule;
 use testkit::{Kind, Quirk, When};
@@ -109,7 +110,10 @@ async fn fault_of(log: &Log, path: &str, replace: impl FnOnce(Vec<u8>) -> Vec<u8
     let Error::Fault(finding) = error else { panic!("{error}") };
     let written = evidence::Evidence::new(&log.key(), NOW, (*finding).clone()).to_json();
     let read = evidence::Evidence::parse(written.as_bytes()).unwrap();
-    assert!(matches!(evidence::recheck(&read, NOW).unwrap(), evidence::Verdict::Reported(_)));
+    assert!(matches!(
+        evidence::recheck(&read, &knowing(&read), NOW).unwrap(),
+        evidence::Verdict::Reported(_)
+    ));
     *finding
 }
 
@@ -156,7 +160,7 @@ async fn evidence_about_files_that_do_belong_shows_nothing() {
     let evidence::Fault::Files { files, .. } = &mut finding.fault else { panic!() };
     files.last_mut().unwrap().bytes[40] ^= 1;
     let evidence = evidence::Evidence::new(&log.key(), NOW, finding);
-    assert!(matches!(evidence::recheck(&evidence, NOW), Err(Error::NotEvidence { .. })));
+    assert!(matches!(evidence::recheck(&evidence, &knowing(&evidence), NOW), Err(Error::NotEvidence { .. })));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Verifying tags: what the report says, whom it relies on, and what the client remembers.
 
+use crate::knowing;
 use std::path::Path;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ fn written(error: Error) -> (Evidence, Verdict) {
     assert_eq!(error.answer(), Answer::No);
     let Error::Caught { path, .. } = error else { panic!("{error}") };
     let evidence = Evidence::parse(&std::fs::read(path).unwrap()).unwrap();
-    let verdict = recheck(&evidence, NOW).unwrap();
+    let verdict = recheck(&evidence, &knowing(&evidence), NOW).unwrap();
     (evidence, verdict)
 }
 
@@ -405,7 +406,10 @@ async fn evidence_against_an_honest_log_shows_nothing() {
     for fault in faults {
         let finding = audit::evidence::Finding { why: "slander".to_owned(), fault };
         let evidence = Evidence::new(&log.key(), NOW, finding);
-        assert!(matches!(recheck(&evidence, NOW), Err(Error::NotEvidence { .. })), "{evidence:?}");
+        assert!(
+            matches!(recheck(&evidence, &knowing(&evidence), NOW), Err(Error::NotEvidence { .. })),
+            "{evidence:?}"
+        );
     }
 }
 

@@ -1,16 +1,14 @@
 //! `audit`: all of a log's history, replayed here.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+mod evidence;
+mod key;
+
+use std::path::PathBuf;
 
 use audit::cosign::{cosign, submit};
-use audit::evidence::{Evidence, Verdict, recheck};
 use audit::history::{AHEAD, Compared, Comparison, Settings};
 use audit::{Http, Source};
 use serde::Serialize;
-use tlog::{KeyAlgorithm, SigningKey};
 
 use super::stranger::{self, Trusting};
 use crate::error::CommandError;
@@ -49,13 +47,6 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Rechecked {
-    log: String,
-    why: String,
-    proven: bool,
-}
-
-#[derive(Serialize)]
 struct Done<'a> {
     #[serde(flatten)]
     report: &'a audit::history::Report,
@@ -65,16 +56,16 @@ struct Done<'a> {
 
 pub(crate) fn run(ui: &Ui, args: &Args) -> Result<Answer, CommandError> {
     if let Some(file) = &args.evidence {
-        return check(ui, file);
+        return evidence::check(ui, file, args.trusting.trusted.known()?);
     }
     if let (Some(name), Some(file)) = (&args.make_key, &args.cosign) {
-        return make_key(ui, name, file);
+        return key::make(ui, name, file);
     }
     let place = args.log.as_deref().unwrap_or_default();
     let log = stranger::log(place)?;
     let compare: Result<Vec<Source>, audit::Error> =
         args.compare.iter().map(|place| Source::open(place, &Http::default())).collect();
-    let key = args.cosign.as_deref().map(read_key).transpose()?;
+    let key = args.cosign.as_deref().map(key::read).transpose()?;
     let state = args.trusting.state()?;
     let settings = Settings {
         log,
@@ -90,17 +81,14 @@ pub(crate) fn run(ui: &Ui, args: &Args) -> Result<Answer, CommandError> {
         let audited = audit::audit(&settings, |at| progress.at("leaves", at.done, at.total)).await?;
         let Some(key) = &key else { return Ok((audited, None)) };
         let cosignature = cosign(&audited, key, stranger::now())?;
-        if args.submit {
-            submit(&cosignature, &settings.log.place(""), &Http::default()).await?;
-        }
-        Ok((audited, Some(cosignature.line().to_string())))
+        Ok((audited, Some(cosignature)))
     })?;
     drop(progress);
     let report = audited.report();
-    let line = cosignature.as_ref().map(|line| format!("{line}\n")).unwrap_or_default();
-    let done = Done { report, cosignature };
-    if ui.is_json() || done.cosignature.is_some() {
-        ui.answer(Answer::Yes, line.trim_end(), &done)?;
+    let line = cosignature.as_ref().map(|cosignature| cosignature.line().to_string());
+    if ui.is_json() || line.is_some() {
+        let text = line.clone().unwrap_or_default();
+        ui.answer(Answer::Yes, &text, &Done { report, cosignature: line })?;
     }
     ui.note(format_args!(
         "`{}` is sound: {} leaves, {} tags, root {}",
@@ -122,61 +110,11 @@ pub(crate) fn run(ui: &Ui, args: &Args) -> Result<Answer, CommandError> {
         }
     }
     ui.note("every leaf was replayed, and the rules hold for all of history as it was served here");
+    // Last, so that a log that refuses it takes nothing of the above away.
+    if let Some(cosignature) = cosignature.filter(|_| args.submit) {
+        let log = settings.log.place("");
+        stranger::wait(async { Ok(submit(&cosignature, &log, &Http::default()).await?) })?;
+        ui.note(format_args!("`{log}` has taken the cosignature"));
+    }
     Ok(Answer::Yes)
-}
-
-fn check(ui: &Ui, file: &Path) -> Result<Answer, CommandError> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| CommandError::new(error).because_of(format!("cannot read `{}`", file.display())))?;
-    let evidence = Evidence::parse(&bytes)?;
-    let verdict = recheck(&evidence, stranger::now())?;
-    let proven = verdict == Verdict::Proven;
-    let rechecked = Rechecked { log: evidence.log.name().to_owned(), why: evidence.why.clone(), proven };
-    let text = match verdict {
-        Verdict::Proven => format!("proven by the log's own signatures: {}", evidence.why),
-        Verdict::Reported(why) => format!("reported, not proven ({why}): {}", evidence.why),
-    };
-    ui.answer(Answer::Yes, text, &rechecked)
-}
-
-fn make_key(ui: &Ui, name: &str, file: &Path) -> Result<Answer, CommandError> {
-    let seed = seed()?;
-    let key = SigningKey::from_seed(name, KeyAlgorithm::CosignatureV1, &seed).map_err(|error| {
-        CommandError::new(error).hinted("a name is like `auditor.example/x`: printable, no space, no `+`")
-    })?;
-    write_key(file, &key)?;
-    let verifier = key.verifier().to_string();
-    ui.print(&verifier, &serde_json::json!({ "verifier_key": verifier }))?;
-    ui.note(format_args!("made the key of an auditor in `{}`; keep it to yourself", file.display()));
-    ui.note(format_args!("publish with it what it states:\n  {}", audit::cosign::STATEMENT));
-    Ok(Answer::Yes)
-}
-
-fn read_key(file: &Path) -> Result<SigningKey, CommandError> {
-    let text = stranger::read(file)?;
-    SigningKey::from_private_form(text.trim_end()).map_err(|_what_it_holds_is_secret| {
-        CommandError::new(anyhow::anyhow!("`{}` does not hold a key (`PRIVATE+KEY+…`)", file.display()))
-            .hinted("`tlogistry audit --make-key NAME --cosign FILE` makes one")
-    })
-}
-
-/// Random bytes for a key.
-fn seed() -> Result<[u8; 32], CommandError> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| CommandError::new(error).because_of("the operating system gave no random bytes"))?;
-    Ok(seed)
-}
-
-/// Writes a new key file, mode 0600.
-fn write_key(file: &Path, key: &SigningKey) -> Result<(), CommandError> {
-    let written = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-        writeln!(file, "{}", key.to_private_form())?;
-        file.sync_all()
-    };
-    written().map_err(|error: std::io::Error| {
-        let error = CommandError::new(error).because_of(format!("cannot write the key `{}`", file.display()));
-        error.hinted("a key is never overwritten; name a new file where this user may write")
-    })
 }

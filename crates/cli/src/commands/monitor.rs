@@ -78,7 +78,13 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let webhook = match (args.webhook, args.webhook_secret_file) {
         (Some(url), Some(file)) => {
             let text = stranger::read(&file)?;
-            Some(Webhook { url, secret: text.lines().next().unwrap_or_default().into() })
+            let secret = text.lines().next().unwrap_or_default();
+            if secret.trim().is_empty() {
+                let empty = anyhow::anyhow!("the first line of `{}` is empty", file.display());
+                return Err(CommandError::new(empty)
+                    .hinted("with an empty secret anybody could sign; `openssl rand -hex 32` makes one"));
+            }
+            Some(Webhook { url, secret: secret.into() })
         }
         _ => None,
     };

@@ -1,6 +1,8 @@
 //! What the verbs of a stranger share: whom to believe, where the memory is, how errors of `audit` end.
 //! It must not know what is checked.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,23 +13,38 @@ use tlog::VerifierKey;
 use crate::error::{CommandError, Kind};
 use crate::values::{self, Wrong};
 
-/// Whom to believe, and the memory of what was seen.
+/// Bytes of a file of text that a person may write.
+const MAX_TEXT: usize = 1024 * 1024;
+
+/// Whom to believe.
 #[derive(Debug, clap::Args)]
-pub(super) struct Trusting {
+pub(super) struct Trusted {
     /// A verifier key of the log, from somebody you trust; may be repeated while a log changes its key
     #[arg(long = "log-key", value_name = "VKEY", env = "TLOGISTRY_LOG_KEY", value_parser = values::log_key)]
     keys: Vec<VerifierKey>,
     /// A C2SP tlog-policy file: logs, witnesses, how many of them; a group named `auditors` counts as such
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+}
+
+/// Whom to believe, and the memory of what was seen.
+#[derive(Debug, clap::Args)]
+pub(super) struct Trusting {
+    #[command(flatten)]
+    pub(super) trusted: Trusted,
     /// Directory of what was seen before [default: tlogistry/client in the user's state directory]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }
 
-impl Trusting {
+impl Trusted {
     /// The keys and the policy.
     pub(super) fn trust(&self) -> Result<Trust, CommandError> {
+        self.known()?.ok_or_else(|| audit::Error::NoKey.into())
+    }
+
+    /// The same, or nothing where no log's key was given.
+    pub(super) fn known(&self) -> Result<Option<Trust>, CommandError> {
         let mut trust = match &self.policy {
             Some(path) => {
                 let text = read(path)?;
@@ -38,10 +55,14 @@ impl Trusting {
         for key in &self.keys {
             trust = trust.and_key(key.clone())?;
         }
-        if trust.logs().is_empty() {
-            return Err(audit::Error::NoKey.into());
-        }
-        Ok(trust)
+        Ok(Some(trust).filter(|trust| !trust.logs().is_empty()))
+    }
+}
+
+impl Trusting {
+    /// The keys and the policy.
+    pub(super) fn trust(&self) -> Result<Trust, CommandError> {
+        self.trusted.trust()
     }
 
     /// Where the memory is.
@@ -99,10 +120,32 @@ pub(super) fn wait<T>(work: impl Future<Output = Result<T, CommandError>>) -> Re
     runtime.block_on(work)
 }
 
-/// A small file of text.
+/// A small file of text: a policy, a key, a proof.
 pub(super) fn read(path: &Path) -> Result<String, CommandError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| CommandError::new(error).because_of(format!("cannot read `{}`", path.display())))
+    let bytes = read_bytes(path, MAX_TEXT)?;
+    String::from_utf8(bytes).map_err(|_binary| unreadable(path, "it is not text"))
+}
+
+/// A file of at most `limit` bytes; whoever gave us the file may have chosen its size.
+pub(super) fn read_bytes(path: &Path, limit: usize) -> Result<Vec<u8>, CommandError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error: std::io::Error| {
+        CommandError::new(error).because_of(format!("cannot read `{}`", path.display()))
+    })?;
+    if bytes.len() > limit {
+        Err(unreadable(path, format!("it has more than {limit} bytes")))
+    } else {
+        Ok(bytes)
+    }
+}
+
+fn unreadable(path: &Path, why: impl std::fmt::Display) -> CommandError {
+    CommandError::new(anyhow::anyhow!("cannot use `{}`: {why}", path.display()))
 }
 
 /// A pattern over `<host>/<repository>:<tag>`.

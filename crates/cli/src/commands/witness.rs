@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use server::ServeError;
 use tlog::VerifierKey;
 use witness::Settings;
-use witness::server::{Log, Logs, Now};
+use witness::server::{Error, Log, Logs, Now, Witness};
 
 use super::signals::Signals;
 use super::stranger;
@@ -63,7 +64,7 @@ struct Place {
 pub(crate) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
     match command {
         Command::Init(Init { name, place }) => {
-            let key = witness::create(&place.state, &place.key, &name).map_err(CommandError::new)?;
+            let key = witness::create(&place.state, &place.key, &name)?;
             ui.print(&key, &serde_json::json!({ "verifier_key": key.to_string() }))?;
             ui.note(format_args!(
                 "made the witness `{name}`; `tlogistry witness serve --log-key VKEY` runs it"
@@ -83,13 +84,12 @@ fn serve(ui: &Ui, args: Serve) -> Result<Answer, CommandError> {
         keys.entry(key.name().to_owned()).or_default().push(key);
     }
     let logs = keys.into_iter().map(|(origin, keys)| Log { origin, keys });
-    let logs = Logs::new(logs).map_err(CommandError::new)?;
+    let logs = Logs::new(logs)?;
     stranger::wait(async {
         let listener = tokio::net::TcpListener::bind(listen)
             .await
-            .map_err(|error| CommandError::new(error).because_of(format!("cannot listen on `{listen}`")))?;
+            .map_err(|source| ServeError::Listen { address: listen, source })?;
         let address = listener.local_addr().map_err(CommandError::new)?;
-        ui.note(format_args!("the witness listens on http://{address}"));
         let settings = Settings {
             listener,
             connections: CONNECTIONS,
@@ -98,7 +98,9 @@ fn serve(ui: &Ui, args: Serve) -> Result<Answer, CommandError> {
             logs,
             now: Now::system(),
         };
-        witness::serve(settings, stopped()).await.map_err(CommandError::new)
+        let witness = Witness::open(settings).map_err(CommandError::from)?;
+        ui.note(format_args!("the witness listens on http://{address}"));
+        Ok(witness.run(stopped()).await?)
     })?;
     Ok(Answer::Yes)
 }
@@ -111,5 +113,18 @@ async fn stopped() {
         }
         // Without signals it runs until it is killed, and loses nothing by it.
         Err(_unheard) => std::future::pending().await,
+    }
+}
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> Self {
+        let hint = match &error {
+            Error::Key { .. } | Error::DatabaseMissing { .. } => Some(
+                "`tlogistry witness init --name NAME` makes key and database of a witness that never ran",
+            ),
+            Error::File { .. } => Some("`--state FILE` and `--key FILE` say where database and key are"),
+            _ => None,
+        };
+        Self::new(error).hinted_if(hint)
     }
 }

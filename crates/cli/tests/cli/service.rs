@@ -33,9 +33,22 @@ impl Service {
         service
     }
 
+    /// A witness for the log of this key, once it listens.
+    pub(crate) fn witness(environment: &TestEnvironment, log_key: &str) -> Self {
+        let verb = ["witness", "serve", "--listen", "127.0.0.1:0", "--log-key", log_key];
+        let mut witness = Self::spawn_verb(environment, &verb);
+        let line = witness.wait_for("the witness listens on");
+        witness.url = line.split(' ').next_back().unwrap().to_owned();
+        witness
+    }
+
     /// Starts and waits for nothing.
     pub(crate) fn spawn(environment: &TestEnvironment) -> Self {
-        let mut command = environment.command(&["serve", "--listen", "127.0.0.1:0"]);
+        Self::spawn_verb(environment, &["serve", "--listen", "127.0.0.1:0"])
+    }
+
+    fn spawn_verb(environment: &TestEnvironment, verb: &[&str]) -> Self {
+        let mut command = environment.command(verb);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();

@@ -173,9 +173,22 @@ fn a_log_that_forgets_what_it_showed_is_caught_and_the_evidence_can_be_checked_a
     assert_eq!((caught.status, caught.stdout.as_str()), (1, ""), "{caught}");
     let evidence = caught.stderr.split('`').find(|part| part.ends_with(".json"));
     let evidence = evidence.unwrap_or_else(|| panic!("no evidence in {caught}"));
-    let again = scene.run(&["audit", "--evidence", evidence]);
+    let again = scene.run(&["audit", "--evidence", evidence, "--log-key", &scene.key]);
     assert_eq!(again.status, 0, "{again}");
     assert!(again.stdout.starts_with("proven by the log's own signatures"), "{again}");
+    // Anybody can make a key of the log's name, and a fork with it.
+    let alone = scene.run(&["audit", "--evidence", evidence]);
+    assert_eq!(alone.status, 1, "{alone}");
+    assert!(alone.stdout.starts_with(&format!("proven only if `{}` is the log's key", scene.key)), "{alone}");
+    let other = TestEnvironment::new().run(&["init"]).succeeded().stdout;
+    let foreign = scene.run(&["audit", "--evidence", evidence, "--log-key", other.trim_end()]);
+    assert_eq!((foreign.status, foreign.stdout.as_str()), (1, ""), "{foreign}");
+    assert!(foreign.stderr.contains("not among the trusted ones"), "{foreign}");
+    let json = scene.run(&["audit", "--evidence", evidence, "--output", "json"]);
+    assert_eq!(json.status, 1, "{json}");
+    let said: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&said["proven"], &said["trusted"]), (&false.into(), &false.into()), "{json}");
+    assert_eq!(said["keys"][0], scene.key.as_str(), "{json}");
 }
 
 #[test]
@@ -193,6 +206,9 @@ fn an_audited_log_is_cosigned_and_the_log_says_when_it_collects_nothing() {
     let refused = scene.run(&[&own[..], &["--submit"]].concat());
     assert_eq!(refused.status, 2, "{refused}");
     assert!(refused.stderr.contains("this log collects no cosignatures"), "{refused}");
+    // The line is made once; a log that refuses it takes neither the line nor the report away.
+    assert!(refused.stdout.starts_with("— auditor.example/x "), "{refused}");
+    assert!(refused.stderr.contains("is sound: 4 leaves, 1 tags"), "{refused}");
 }
 
 #[test]
@@ -256,12 +272,85 @@ fn a_monitor_asks_the_real_registry_about_first_digests() {
 }
 
 #[test]
-fn a_witness_is_made_and_cosigns_for_a_log() {
+fn a_webhook_without_a_secret_is_refused() {
     let scene = Scene::new();
+    scene.environment.write("secret", "\nabc\n");
+    let own = ["monitor", &scene.service.url, "--log-key", &scene.key, "--once"];
+    let hook = ["--webhook", "http://127.0.0.1:9/x", "--webhook-secret-file", "secret"];
+    let refused = scene.run(&[&own[..], &hook].concat());
+    assert_eq!(refused.status, 2, "{refused}");
+    assert!(refused.stderr.contains("the first line of `secret` is empty"), "{refused}");
+}
+
+#[test]
+fn a_proof_that_is_written_to_a_file_is_told_to_programs() {
+    let scene = Scene::new();
+    let own = ["proof", "corp.alt/team/app:v1", "--server", &scene.service.url, "--out", "a.tlog-proof"];
+    let saved = scene.run(&[&own[..], &["--output", "json"]].concat()).succeeded().json();
+    assert_eq!(saved["file"], "a.tlog-proof");
+    assert_eq!(saved["checked"], false);
+    assert!(saved.get("proof").is_none());
+}
+
+#[test]
+fn a_file_that_is_too_large_for_what_it_should_be_is_not_read_whole() {
+    let scene = Scene::new();
+    let file = std::fs::File::create(scene.environment.path("huge")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    for verb in [&["audit", "--evidence"][..], &["verify", "corp.alt/team/app:v1", "--proof"]] {
+        let refused = scene.run(&[verb, &["huge", "--log-key", &scene.key]].concat());
+        assert_eq!(refused.status, 2, "{refused}");
+        assert!(refused.stderr.contains("it has more than"), "{refused}");
+    }
+}
+
+#[test]
+fn a_witness_is_made_once_and_of_a_log() {
+    let scene = Scene::new();
+    let missing = scene.run(&["witness", "serve", "--log-key", &scene.key]);
+    assert_eq!(missing.status, 2, "{missing}");
+    assert!(!missing.stderr.contains("listens"), "{missing}");
+    assert!(missing.stderr.contains("hint: "), "{missing}");
     let made = scene.run(&["witness", "init", "--name", "witness.example/w1"]).succeeded();
     assert!(made.stdout.starts_with("witness.example/w1+"), "{made}");
     let again = scene.run(&["witness", "init", "--name", "witness.example/w1"]);
     assert_eq!(again.status, 2, "{again}");
     let wrong = scene.run(&["witness", "serve", "--log-key", made.stdout.trim_end()]);
     assert_eq!(wrong.status, 2, "{wrong}");
+}
+
+#[test]
+fn a_witness_cosigns_for_a_log_and_counts_for_a_policy() {
+    let mut scene = Scene::new();
+    let made = scene.run(&["witness", "init", "--name", "witness.example/w1"]).succeeded();
+    let witness = Service::witness(&scene.environment, &scene.key);
+    let vkey = made.stdout.trim_end();
+    scene.environment.write("witnesses.policy", &format!("witness w1 {vkey} {}\nquorum w1\n", witness.url));
+    scene.environment.write("client.policy", &format!("log {}\nwitness w1 {vkey}\nquorum w1\n", scene.key));
+    scene.service.stop();
+    let table = format!(
+        "[log]\npublish = \"require\"\nwitnesses_file = \"{}\"\n[upstreams.\"corp.alt\"]\nurl = \"{}\"\n",
+        scene.environment.path("witnesses.policy").display(),
+        scene.registry.url()
+    );
+    scene.environment.write("config.toml", &table);
+    scene.service = Service::start(&scene.environment);
+    scene.registry.push_image("team/app", "v2", &Image::oci("second"));
+    // Until the witness was asked how much it has seen the service asks for patience; what it serves is cosigned.
+    let served = (0..300).any(|_| {
+        let served = scene.pull("v2") == 200;
+        if !served {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        served
+    });
+    assert!(served, "{:?}", scene.service.log);
+    let own = ["verify", "corp.alt/team/app:v2", "--server", &scene.service.url, "--policy", "client.policy"];
+    let verified = scene.run(&[&own[..], &["--max-age", "1h"]].concat());
+    assert_eq!(verified.status, 0, "{verified}");
+    assert_eq!(verified.stdout.trim_end(), Image::oci("second").digest);
+    let own = ["proof", "corp.alt/team/app:v2", "--server", &scene.service.url, "--policy", "client.policy"];
+    scene.run(&[&own[..], &["--out", "v2.tlog-proof"]].concat()).done();
+    let offline = ["verify", "corp.alt/team/app:v2", "--proof", "v2.tlog-proof", "--policy", "client.policy"];
+    scene.run(&[&offline[..], &["--forget"]].concat()).done();
 }

@@ -86,17 +86,20 @@ pub(crate) fn all_cosignatures(connection: &Connection) -> Result<Vec<(u64, Stri
         .collect()
 }
 
-/// Keeps the newest line of each cosigner.
+/// Keeps the newest line of each cosigner; whether this is a newer one.
 pub(crate) fn insert_cosignature(
     connection: &Connection,
     size: u64,
     cosigner: &str,
     time: u64,
     line: &str,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO cosignatures VALUES (?, ?, ?, ?)
                ON CONFLICT DO UPDATE SET time = excluded.time, line = excluded.line WHERE excluded.time > time";
-    connection.prepare_cached(sql)?.execute(params![signed(size), cosigner, signed(time), line]).map(drop)
+    connection
+        .prepare_cached(sql)?
+        .execute(params![signed(size), cosigner, signed(time), line])
+        .map(|rows| rows > 0)
 }
 
 /// Forgets the cosignatures of checkpoints below `from`, and of all but the newest `most`, but never those of `kept`.
@@ -152,8 +155,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let connection = schema::create(&directory.path().join("ledger.db")).unwrap();
         for (time, line) in [(5, "five"), (7, "seven"), (6, "six")] {
-            insert_cosignature(&connection, 4, "w", time, line).unwrap();
+            assert_eq!(insert_cosignature(&connection, 4, "w", time, line).unwrap(), time != 6);
         }
+        assert!(!insert_cosignature(&connection, 4, "w", 7, "again").unwrap());
         assert_eq!(cosignatures(&connection, 4).unwrap(), ["seven"]);
     }
 }

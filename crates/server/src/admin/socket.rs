@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use super::execute::execute;
 use super::{AdminError, Command, Outcome};
 use crate::app::App;
+use crate::edge::listen::accept_failed;
 use crate::log_api;
 
 const FILE: &str = "admin.sock";
@@ -96,7 +97,7 @@ impl Listener {
                     Ok((stream, _peer)) => {
                         open.spawn(connection(Arc::clone(&app), stream, stopped.clone()));
                     }
-                    Err(error) => tracing::warn!(%error, "an admin connection could not be accepted"),
+                    Err(error) => accept_failed(&error).await,
                 },
             }
         }

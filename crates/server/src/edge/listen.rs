@@ -118,7 +118,8 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 /// Out of file descriptors, most likely: waiting lets connections end, spinning would not.
-async fn accept_failed(error: &io::Error) {
+/// Without the pause a process that is out of file descriptors would spin.
+pub(crate) async fn accept_failed(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
     tokio::time::sleep(Duration::from_millis(100)).await;
 }

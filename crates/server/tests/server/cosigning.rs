@@ -290,6 +290,8 @@ async fn cosignatures_and_what_is_published_survive_a_restart_without_witnesses(
     let size = service.size();
     witnessed.witness().say(Say::Nothing);
     asks_for_patience(&service.pull("team/app", "v2").await);
+    let said = service.get("/readyz").await;
+    assert!(said.status == 503 && said.text().contains("wait for the witnesses"), "{}", said.text());
     service.stop().await;
     let service = witnessed.place.start().await;
     assert_eq!((service.pull("team/app", "v1").await.status, service.size()), (200, size));

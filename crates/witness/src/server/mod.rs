@@ -44,7 +44,7 @@ pub struct Settings {
 /// Makes key and database of a new witness called `name`, both readable by this user only.
 ///
 /// A witness that forgot what it cosigned would cosign another history, so nothing is made over the
-/// remains of one, and [`serve`] makes nothing.
+/// remains of one, and [`Witness::open`] makes nothing.
 ///
 /// # Errors
 ///
@@ -62,31 +62,57 @@ pub fn create(database: &Path, key_file: &Path, name: &str) -> Result<VerifierKe
     Ok(key.verifier())
 }
 
-/// Serves until `stop` resolves, then lets open answers finish.
+/// A witness whose key and memory are open, and that answers nobody yet.
+pub struct Witness {
+    listener: TcpListener,
+    connections: u32,
+    service: Arc<Service>,
+}
+
+impl Witness {
+    /// Opens key and memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Key`] and [`Error::Store`].
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        let Settings { listener, connections, database, key_file, logs, now } = settings;
+        let key = key_file::read(&key_file)?;
+        let store = Store::open(&database)?;
+        tracing::info!(vkey = %key.verifier(), logs = logs.len(), "witness is ready");
+        Ok(Self { listener, connections, service: Arc::new(Service::new(key, store, logs, now)) })
+    }
+
+    /// Serves until `stop` resolves, then lets open answers finish.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Doubtful`] when it is not known whether a promise is on disk, after which only a new start may sign.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let Self { listener, connections, service } = self;
+        let handle = {
+            let service = Arc::clone(&service);
+            move |request| {
+                let service = Arc::clone(&service);
+                async move { service.answer(request).await }
+            }
+        };
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                () = service.doubtful() => {}
+            }
+        };
+        listen::serve(listener, connections, handle, stop).await;
+        service.end()
+    }
+}
+
+/// Opens a witness and runs it.
 ///
 /// # Errors
 ///
-/// [`Error::Key`] and [`Error::Store`] before the first answer; [`Error::Doubtful`] when it is not
-/// known whether a promise is on disk, after which only a new start may sign.
+/// As [`Witness::open`] and [`Witness::run`].
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let Settings { listener, connections, database, key_file, logs, now } = settings;
-    let key = key_file::read(&key_file)?;
-    let store = Store::open(&database)?;
-    tracing::info!(vkey = %key.verifier(), logs = logs.len(), "witness is ready");
-    let service = Arc::new(Service::new(key, store, logs, now));
-    let handle = {
-        let service = Arc::clone(&service);
-        move |request| {
-            let service = Arc::clone(&service);
-            async move { service.answer(request).await }
-        }
-    };
-    let stop = async {
-        tokio::select! {
-            () = stop => {}
-            () = service.doubtful() => {}
-        }
-    };
-    listen::serve(listener, connections, handle, stop).await;
-    service.end()
+    Witness::open(settings)?.run(stop).await
 }
