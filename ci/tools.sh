@@ -4,6 +4,12 @@
 
 TESSERA_VERSION=v1.0.4
 TORCHWOOD_VERSION=v0.6.1
+CONTAINERD_VERSION=v2.4.2
+MOBY_VERSION=v2.0.0-beta.24
+CRANE_VERSION=v0.22.1
+REGCTL_VERSION=v0.11.7
+ORAS_VERSION=v1.3.6
+COSIGN_VERSION=v3.1.2
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
 
@@ -65,6 +71,18 @@ tessera_fsck() {
   fsck --storage_url "$1" --public_key "$WORK/vkey" --ui=false --N 4 > "$WORK/fsck.log" 2>&1 && return
   tail -n 20 "$WORK/fsck.log" >&2
   fail "Tessera's fsck refuses $1"
+}
+
+# Clients that are newer than Debian's. They have the names of Debian's, so call them by path: $CACHE/bin/NAME.
+build_new_clients() {
+  build_go_tool github.com/containerd/containerd/v2/cmd/containerd "$CONTAINERD_VERSION"
+  build_go_tool github.com/containerd/containerd/v2/cmd/ctr "$CONTAINERD_VERSION"
+  build_go_tool github.com/moby/moby/v2/cmd/dockerd "$MOBY_VERSION"
+  build_go_tool github.com/google/go-containerregistry/cmd/crane "$CRANE_VERSION"
+  build_go_tool github.com/google/go-containerregistry/cmd/registry "$CRANE_VERSION"
+  build_go_tool github.com/regclient/regclient/cmd/regctl "$REGCTL_VERSION"
+  build_go_tool oras.land/oras/cmd/oras "$ORAS_VERSION"
+  build_go_tool github.com/sigstore/cosign/v3/cmd/cosign "$COSIGN_VERSION"
 }
 
 build_litewitness() {

@@ -6,6 +6,7 @@ mod backup;
 mod close;
 mod completions;
 mod config;
+mod doctor;
 mod export;
 mod fsck;
 mod import;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Import(import::Args),
     #[command(subcommand)]
     Config(config::Command),
+    Doctor(doctor::Args),
     #[command(subcommand)]
     Policy(policy::Command),
     Completions(completions::Args),
@@ -72,6 +74,7 @@ pub(crate) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
         Command::Close(args) => close::run(ui, args),
         Command::Import(args) => import::run(ui, args),
         Command::Config(command) => config::run(ui, command),
+        Command::Doctor(args) => doctor::run(ui, args),
         Command::Policy(command) => policy::run(ui, command),
         Command::Completions(args) => completions::run(ui, args),
         Command::Man(args) => man::run(ui, args),

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oci::{Reference, Selector, Sha256Digest, TagName};
+use oci::{Reference, RegistryHost, Selector, Sha256Digest, TagName};
 use tlog::VerifierKey;
 use url::Url;
 
@@ -105,6 +105,52 @@ pub(crate) fn server(text: &str) -> Result<Url, Wrong> {
         && url.query().is_none()
         && url.fragment().is_none();
     if matches!(url.scheme(), "http" | "https") && plain { Ok(url) } else { Err(wrong()) }
+}
+
+/// A registry as clients name it, or all of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Registry(String);
+
+impl Registry {
+    /// `docker.io`, `registry.example:5000`, or `*`.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it stands for all.
+    pub(crate) fn is_all(&self) -> bool {
+        self.0 == "*"
+    }
+
+    /// The host that a client connects to.
+    pub(crate) fn serving_host(&self) -> &str {
+        match self.as_str() {
+            "docker.io" => "registry-1.docker.io",
+            "*" => "every registry",
+            other => other,
+        }
+    }
+}
+
+/// `docker.io`, `ghcr.io`, `*`
+pub(crate) fn registry(text: &str) -> Result<Registry, Wrong> {
+    if text == "*" {
+        return Ok(Registry(text.to_owned()));
+    }
+    let host = RegistryHost::canonicalize(text)
+        .map_err(|error| Wrong::new(&error, "name the registry alone, such as `docker.io` or `ghcr.io`"))?;
+    // Clients say `docker.io` where the log says `index.docker.io`.
+    let name = if host == RegistryHost::docker_hub() { "docker.io" } else { host.as_str() };
+    Ok(Registry(name.to_owned()))
+}
+
+/// An absolute path that can stand in any configuration file.
+pub(crate) fn absolute(text: &str) -> Result<String, Wrong> {
+    if text.starts_with('/') && !text.chars().any(char::is_control) {
+        return Ok(text.to_owned());
+    }
+    let problem = format!("`{}` is not an absolute path", text.escape_debug());
+    Err(Wrong::new(&problem, "write it as on the client's machine, such as `/etc/ssl/tlogistry-ca.pem`"))
 }
 
 /// Mends a URL, and upper case in a name; a tag may have it.

@@ -2,9 +2,13 @@
 //! environment of which nothing is left to chance.
 
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod copies;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]
