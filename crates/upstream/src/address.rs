@@ -82,6 +82,25 @@ pub(crate) fn check_url(url: &Url) -> Result<(), Refused> {
     }
 }
 
+/// Last labels that lead nowhere in public: reserved ones (RFC 6761, RFC 7686, RFC 8375, RFC 9476), `internal`, and those
+/// that networks use for themselves and that ICANN gives to nobody.
+const PRIVATE_ZONES: [&str; 14] = [
+    "alt",
+    "arpa",
+    "corp",
+    "home",
+    "internal",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "onion",
+    "private",
+    "test",
+];
+
 fn check_name(name: &str) -> Result<(), Refused> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let Some((_, last)) = name.rsplit_once('.') else {
@@ -91,7 +110,7 @@ fn check_name(name: &str) -> Result<(), Refused> {
     if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") {
         return Err(Refused("its name is a number"));
     }
-    if ["localhost", "local", "internal", "alt", "onion", "arpa"].contains(&last) {
+    if PRIVATE_ZONES.contains(&last) {
         return Err(Refused("its name is not a public one"));
     }
     Ok(())

@@ -38,6 +38,7 @@ mod privacy;
 mod recheck;
 mod referrers;
 #[cfg(test)]
+mod ssrf;
 mod starting;
 #[cfg(test)]
 mod tags;

@@ -101,7 +101,16 @@ impl Place {
     }
 
     pub(crate) async fn try_start(&self) -> Result<Running, ServeError> {
-        let service = Service::start(self.config().unwrap(), self.surroundings()).await?;
+        self.try_start_in(self.surroundings()).await
+    }
+
+    /// A service that finds addresses by this look-up.
+    pub(crate) async fn start_with_lookup(&self, lookup: upstream::Lookup) -> Running {
+        self.try_start_in(Surroundings { lookup, ..self.surroundings() }).await.unwrap()
+    }
+
+    async fn try_start_in(&self, surroundings: Surroundings) -> Result<Running, ServeError> {
+        let service = Service::start(self.config().unwrap(), surroundings).await?;
         let (stop, stopped) = oneshot::channel();
         let (address, ledger) = (service.address(), service.ledger().clone());
         let task = tokio::spawn(service.run(async move {
