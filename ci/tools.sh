@@ -6,6 +6,8 @@ TESSERA_VERSION=v1.0.4
 TORCHWOOD_VERSION=v0.6.1
 CONTAINERD_VERSION=v2.4.2
 MOBY_VERSION=v2.0.0-beta.24
+CONFORMANCE_VERSION=v0.0.0-20260831232431-97274622c111
+DISTRIBUTION_VERSION=v3.1.1
 CRANE_VERSION=v0.22.1
 REGCTL_VERSION=v0.11.7
 ORAS_VERSION=v1.3.6
@@ -73,13 +75,30 @@ tessera_fsck() {
   fail "Tessera's fsck refuses $1"
 }
 
+# crane, and the registry in memory of the same module, which takes pushes.
+build_crane() {
+  build_go_tool github.com/google/go-containerregistry/cmd/crane "$CRANE_VERSION"
+  build_go_tool github.com/google/go-containerregistry/cmd/registry "$CRANE_VERSION"
+}
+
+# CNCF Distribution's registry, in a folder of its own: `registry` is also the name of crane's.
+build_distribution() {
+  need_go
+  once "distribution-$DISTRIBUTION_VERSION" env GOBIN="$CACHE/distribution" \
+    GOPROXY="$(go env GOPROXY | sed 's/[,|]direct$//')" \
+    go install "github.com/distribution/distribution/v3/cmd/registry@$DISTRIBUTION_VERSION"
+}
+
+build_conformance() {
+  build_go_tool github.com/opencontainers/distribution-spec/conformance "$CONFORMANCE_VERSION"
+}
+
 # Clients that are newer than Debian's. They have the names of Debian's, so call them by path: $CACHE/bin/NAME.
 build_new_clients() {
   build_go_tool github.com/containerd/containerd/v2/cmd/containerd "$CONTAINERD_VERSION"
   build_go_tool github.com/containerd/containerd/v2/cmd/ctr "$CONTAINERD_VERSION"
   build_go_tool github.com/moby/moby/v2/cmd/dockerd "$MOBY_VERSION"
-  build_go_tool github.com/google/go-containerregistry/cmd/crane "$CRANE_VERSION"
-  build_go_tool github.com/google/go-containerregistry/cmd/registry "$CRANE_VERSION"
+  build_crane
   build_go_tool github.com/regclient/regclient/cmd/regctl "$REGCTL_VERSION"
   build_go_tool oras.land/oras/cmd/oras "$ORAS_VERSION"
   build_go_tool github.com/sigstore/cosign/v3/cmd/cosign "$COSIGN_VERSION"

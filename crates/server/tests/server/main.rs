@@ -8,6 +8,7 @@ mod blobs;
 mod by_digest;
 #[cfg(test)]
 mod collecting;
+mod conformance;
 #[cfg(test)]
 mod cosigning;
 #[cfg(test)]
