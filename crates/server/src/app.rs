@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
-use ledger::{Ledger, Recorded};
+use ledger::{Clock, Ledger, Recorded};
 use oci::{ManifestSelector, Name, RegistryHost, Tag};
 use taglog::TagKey;
 use witness::feeder::Counters;
@@ -25,6 +25,8 @@ const MAX_FLIGHTS: usize = 16_384;
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) ledger: Ledger,
+    /// The time that the ledger stamps records with.
+    pub(crate) clock: Clock,
     pub(crate) upstream: upstream::Client,
     pub(crate) flights: Flights<Question, Result<Served, Error>>,
     pub(crate) freshness: Freshness,
@@ -55,6 +57,7 @@ impl App {
         upstream: upstream::Client,
         witnesses: Option<Counters>,
         cover_timeout: Duration,
+        clock: Clock,
     ) -> Arc<Self> {
         let origin_header = HeaderValue::from_str(ledger.origin())
             .unwrap_or_else(|_never| HeaderValue::from_static("invalid"));
@@ -64,6 +67,7 @@ impl App {
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),
             cover_timeout,
+            clock,
             collecting: tokio::sync::Mutex::default(),
             before_policy: if ledger.published().is_err() { ledger.health().newest } else { 0 },
             uncovered_since: std::sync::Mutex::default(),

@@ -17,6 +17,16 @@ pub(crate) struct Moved {
     pub(crate) seen: Sha256Digest,
 }
 
+/// A digest that the log has not known for long enough.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Young {
+    pub(crate) record: RecordHead,
+    /// Unix seconds of the digest's first record.
+    pub(crate) since: u64,
+    /// Unix seconds from which on it is served.
+    pub(crate) from: u64,
+}
+
 /// What headers and messages say of a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct RecordHead {
@@ -53,6 +63,9 @@ pub(crate) enum Error {
     /// A recorded tag that upstream withdrew.
     #[error("`{}:{}` was withdrawn upstream", .0.name, .0.tag)]
     Gone(Box<RecordHead>),
+    /// A digest younger than `min_age`.
+    #[error("`{}:{}` is too young", .0.record.name, .0.record.tag)]
+    Young(Box<Young>),
     /// A `deny` rule.
     #[error("`{reference}` is denied by {rule}")]
     DeniedByPolicy { reference: String, rule: String },

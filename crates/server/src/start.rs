@@ -137,7 +137,8 @@ impl Service {
         let admin = admin::Listener::bind(&config.data_dir);
         let cosigning = Cosigning::of(&config.cosigning, &ledger)?;
         let witnesses = cosigning.as_ref().map(Cosigning::counters);
-        let app = App::new(config, ledger, upstream, witnesses, surroundings.cover_timeout);
+        let app =
+            App::new(config, ledger, upstream, witnesses, surroundings.cover_timeout, surroundings.clock);
         Ok(Self { app, listener, metrics, admin, cosigning, address })
     }
 

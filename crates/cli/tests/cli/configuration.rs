@@ -23,6 +23,7 @@ fn a_configuration_is_shown_with_the_origin_of_each_value() {
     recheck_timeout = "5s"                           # $TLOGISTRY_RECHECK_TIMEOUT
     on_move = "refuse"                               # default
     on_gone = "refuse"                               # default
+    mode = "enforce"                                 # default
     refusal_code = "MANIFEST_UNVERIFIED"             # default
     blobs = "redirect"                               # default
     public = false                                   # default

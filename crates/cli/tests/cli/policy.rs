@@ -19,6 +19,14 @@ action = \"deny\"
 [[policy]]
 match = \"corp.alt/**\"
 action = \"pass\"
+
+[[policy]]
+match_regex = 'registry\\.example/app:v\\d+'
+action = \"follow\"
+on_gone = \"serve\"
+min_age = \"3d\"
+on_young = \"serve-old\"
+mode = \"dry-run\"
 ";
 
 fn environment() -> TestEnvironment {
@@ -34,7 +42,8 @@ fn a_tag_that_a_rule_matches_is_told_the_rule() {
     exit 0
     -- stdout
     tag      index.docker.io/library/alpine:latest
-    action   observe: upstream may move it, and every digest is recorded before it is served
+    action   observe: upstream may move it; every digest is recorded before it is served, a new one with a warning
+    on gone  refuse: a pull is answered with 404 and the record
     because  rule 1 (`index.docker.io/library/*:latest`)
     ");
     insta::assert_snapshot!(environment.run(&["policy", "test", "ghcr.io/org/app:v1"]), @"
@@ -43,6 +52,7 @@ fn a_tag_that_a_rule_matches_is_told_the_rule() {
     tag      ghcr.io/org/app:v1
     action   freeze: the first digest that is pulled is recorded and stays what the tag means
     on move  serve-recorded: a pull gets the recorded manifest, with a warning
+    on gone  refuse: a pull is answered with 404 and the record
     because  rule 2 (`ghcr.io/org/**`)
     ");
     insta::assert_snapshot!(environment.run(&["policy", "test", "quay.io/org/app:v1"]), @"
@@ -59,6 +69,16 @@ fn a_tag_that_a_rule_matches_is_told_the_rule() {
     action   pass: served as upstream has it, neither recorded nor checked
     because  rule 4 (`corp.alt/**`)
     ");
+    insta::assert_snapshot!(environment.run(&["policy", "test", "registry.example/app:v12"]), @r"
+    exit 0
+    -- stdout
+    tag      registry.example/app:v12
+    action   follow: upstream may move it; every digest is recorded before it is served
+    on gone  serve: a pull gets the recorded manifest, with a warning
+    min age  3d, serve-old: a pull gets the newest digest that the log knows for longer, with a warning
+    mode     dry-run: what would be refused is logged, counted and served with a warning
+    because  rule 5 (`registry\.example/app:v\d+`)
+    ");
 }
 
 #[test]
@@ -69,6 +89,7 @@ fn a_tag_that_no_rule_matches_is_frozen() {
     tag      index.docker.io/library/alpine:3.20
     action   freeze: the first digest that is pulled is recorded and stays what the tag means
     on move  refuse: a pull is refused with both digests
+    on gone  refuse: a pull is answered with 404 and the record
     because  default: no rule matches
     ");
 }
@@ -92,9 +113,10 @@ fn programs_get_each_way_of_deciding() {
         environment.run(&["policy", "test", reference, "--output", "json"]).succeeded().stdout
     };
     let protocol = decided(&format!("ghcr.io/org/app:sha256-{}", "a".repeat(64)));
-    insta::assert_snapshot!(decided("alpine") + &decided("alpine:3") + &protocol, @r#"
-    {"schema":1,"reference":"index.docker.io/library/alpine:latest","action":"observe","decided_by":{"kind":"rule","number":1,"match":"index.docker.io/library/*:latest"}}
-    {"schema":1,"reference":"index.docker.io/library/alpine:3","action":"freeze","on_move":"refuse","decided_by":{"kind":"default"}}
-    {"schema":1,"reference":"ghcr.io/org/app:sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","action":"pass","decided_by":{"kind":"protocol-tag"}}
+    insta::assert_snapshot!(decided("alpine") + &decided("alpine:3") + &decided("registry.example/app:v1") + &protocol, @r#"
+    {"schema":1,"reference":"index.docker.io/library/alpine:latest","action":"observe","mode":"enforce","on_gone":"refuse","decided_by":{"kind":"rule","number":1,"match":"index.docker.io/library/*:latest"}}
+    {"schema":1,"reference":"index.docker.io/library/alpine:3","action":"freeze","mode":"enforce","on_move":"refuse","on_gone":"refuse","decided_by":{"kind":"default"}}
+    {"schema":1,"reference":"registry.example/app:v1","action":"follow","mode":"dry-run","on_gone":"serve","min_age_seconds":259200,"on_young":"serve-old","decided_by":{"kind":"rule","number":5,"match":"registry\\.example/app:v\\d+"}}
+    {"schema":1,"reference":"ghcr.io/org/app:sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","action":"pass","mode":"enforce","decided_by":{"kind":"protocol-tag"}}
     "#);
 }

@@ -23,6 +23,7 @@ const VARIABLES: &[(&str, &str, Setter)] = &[
     ("TLOGISTRY_RECHECK_TIMEOUT", "recheck_timeout", |file, value| set(&mut file.recheck_timeout, value)),
     ("TLOGISTRY_ON_MOVE", "on_move", |file, value| choose(&mut file.on_move, value)),
     ("TLOGISTRY_ON_GONE", "on_gone", |file, value| choose(&mut file.on_gone, value)),
+    ("TLOGISTRY_MODE", "mode", |file, value| choose(&mut file.mode, value)),
     ("TLOGISTRY_REFUSAL_CODE", "refusal_code", |file, value| choose(&mut file.refusal_code, value)),
     ("TLOGISTRY_BLOBS", "blobs", |file, value| choose(&mut file.blobs, value)),
     ("TLOGISTRY_PUBLIC", "public", |file, value| set(&mut file.public, value)),

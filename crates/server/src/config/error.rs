@@ -60,6 +60,14 @@ pub enum ConfigError {
         /// The ways out.
         hint: String,
     },
+    /// A `[[policy]]` table.
+    #[error("`[[policy]]` table {number}: {why}")]
+    Rule {
+        /// Its place, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A policy file.
     #[error("`{key}`: `{}` cannot be used: {why}", path.display())]
     PolicyFile {
@@ -100,7 +108,7 @@ impl ConfigError {
             Self::PolicyFile { .. } => {
                 Some("the file is a C2SP tlog-policy: lines of `log`, `witness`, `group` and one `quorum`")
             }
-            Self::Environment { .. } | Self::Flag { .. } | Self::NoDataDirectory => None,
+            Self::Environment { .. } | Self::Flag { .. } | Self::NoDataDirectory | Self::Rule { .. } => None,
         }
     }
 

@@ -12,8 +12,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::values::{BlobMode, ByteSize, LogFormat, OnGone, Publish, RefusalCode, Span, Supersede};
-use crate::policy::{Action, OnMove, Pattern};
+use super::values::{BlobMode, ByteSize, LogFormat, Publish, RefusalCode, Span, Supersede};
+use crate::policy::{Action, Expression, Mode, OnGone, OnMove, OnYoung, Pattern};
 
 /// Everything that a file may say.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,6 +34,8 @@ pub(super) struct File {
     pub(super) on_move: Option<OnMove>,
     /// What a tag that upstream removed gets; default `refuse`.
     pub(super) on_gone: Option<OnGone>,
+    /// `dry-run`: refusals are logged and counted, and upstream's manifest is served; default `enforce`.
+    pub(super) mode: Option<Mode>,
     /// The error code of a refusal; default `MANIFEST_UNVERIFIED`.
     pub(super) refusal_code: Option<RefusalCode>,
     /// How blobs reach a client; default `redirect`.
@@ -128,32 +130,48 @@ pub(super) struct UpstreamTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyTable {
     /// A glob over `<host>/<repository>:<tag>`.
-    #[serde(rename = "match", deserialize_with = "text::pattern")]
-    pub(super) pattern: Pattern,
-    /// `freeze`, `observe`, `pass` or `deny`.
+    #[serde(default, rename = "match", deserialize_with = "text::parsed")]
+    pub(super) pattern: Option<Pattern>,
+    /// A regular expression over the whole of the same, instead of `match`.
+    #[serde(default, deserialize_with = "text::parsed")]
+    pub(super) match_regex: Option<Expression>,
+    /// `freeze`, `observe`, `follow`, `pass` or `deny`.
     pub(super) action: Action,
     /// Overrides the general `on_move`.
     pub(super) on_move: Option<OnMove>,
+    /// Overrides the general `on_gone`.
+    pub(super) on_gone: Option<OnGone>,
+    /// Overrides the general `mode`.
+    pub(super) mode: Option<Mode>,
+    /// How long the log has to know a digest before it is served; default none.
+    pub(super) min_age: Option<Span>,
+    /// What a younger digest gets: `refuse` or `serve-old`; default `refuse`.
+    pub(super) on_young: Option<OnYoung>,
 }
 
 /// Values that are text in TOML and something else here.
 mod text {
     use std::collections::BTreeMap;
+    use std::fmt::Display;
+    use std::str::FromStr;
 
     use oci::RegistryHost;
     use serde::de::{Deserialize, Deserializer, Error};
     use url::Url;
 
     use super::UpstreamTable;
-    use crate::policy::Pattern;
 
     pub(super) fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
         let text = String::deserialize(deserializer)?;
         super::super::layers::parse_url(&text).map(Some).map_err(D::Error::custom)
     }
 
-    pub(super) fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: FromStr<Err: Display>,
+    {
+        String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
     }
 
     pub(super) fn hosts<'de, D: Deserializer<'de>>(

@@ -13,10 +13,10 @@ use url::Url;
 
 use super::environment::{self, Environment};
 use super::error::{ConfigError, line_and_column};
-use super::file::{File, LimitsTable, LogTable, UpstreamTable};
-use super::values::{BlobMode, ByteSize, LogFormat, OnGone, Publish, RefusalCode, Supersede};
+use super::file::{File, LimitsTable, LogTable, PolicyTable, UpstreamTable};
+use super::values::{BlobMode, ByteSize, LogFormat, Publish, RefusalCode, Supersede};
 use super::{Config, CosigningConfig, Limits, LogConfig, Policies, UpstreamConfig, check};
-use crate::policy::{OnMove, Policy, Rule};
+use crate::policy::{Action, Defaults, Matcher, Policy, Rule, Terms};
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -178,12 +178,15 @@ fn resolve(
         upstreams.insert(host, upstream);
     }
     let credentials = upstreams.values().any(|upstream| upstream.credentials.is_some());
-    let on_move = file.on_move.unwrap_or(OnMove::Refuse);
-    let rules = file
-        .policy
-        .into_iter()
-        .map(|rule| Rule { pattern: rule.pattern, action: rule.action, on_move: rule.on_move })
-        .collect();
+    let defaults = Defaults::default();
+    let defaults = Defaults {
+        on_move: file.on_move.unwrap_or(defaults.on_move),
+        on_gone: file.on_gone.unwrap_or(defaults.on_gone),
+        mode: file.mode.unwrap_or(defaults.mode),
+    };
+    let rules: Result<Vec<Rule>, ConfigError> =
+        file.policy.into_iter().zip(1..).map(|(table, number)| rule(table, number)).collect();
+    let rules = rules?;
     let authority = public_url.authority().to_owned();
     let cosigning = cosigning(&file.log)?;
     Ok(Config {
@@ -191,7 +194,6 @@ fn resolve(
         listen,
         recheck: file.recheck.map_or(Duration::ZERO, |span| span.0),
         recheck_timeout: file.recheck_timeout.map_or(Duration::from_secs(2), |span| span.0),
-        on_gone: file.on_gone.unwrap_or(OnGone::Refuse),
         refusal_code: file.refusal_code.unwrap_or(RefusalCode::ManifestUnverified),
         blobs: file.blobs.unwrap_or(BlobMode::Redirect),
         public: file.public.unwrap_or(!credentials),
@@ -207,8 +209,7 @@ fn resolve(
             guard_file: file.log.guard_file,
         },
         limits: limits(&file.limits),
-        policy: Policy::new(rules, on_move),
-        on_move,
+        policy: Policy::new(rules, defaults),
         upstreams,
         public_url,
         data_dir,
@@ -251,6 +252,30 @@ fn cosigning(table: &LogTable) -> Result<CosigningConfig, ConfigError> {
         mode,
         interval: table.witness_interval.map_or(interval, |span| span.0),
     })
+}
+
+/// A `[[policy]]` table; `number` counts from 1.
+fn rule(table: PolicyTable, number: usize) -> Result<Rule, ConfigError> {
+    let wrong = |why| ConfigError::Rule { number, why };
+    let matcher = match (table.pattern, table.match_regex) {
+        (Some(pattern), None) => Matcher::Glob(pattern),
+        (None, Some(expression)) => Matcher::Regex(Box::new(expression)),
+        _ => return Err(wrong("it needs either `match` or `match_regex`")),
+    };
+    if table.on_young.is_some() && table.min_age.is_none() {
+        return Err(wrong("`on_young` says nothing without `min_age`"));
+    }
+    if table.min_age.is_some() && matches!(table.action, Action::Pass | Action::Deny) {
+        return Err(wrong("`min_age` counts from the record of a digest, and `pass` and `deny` make none"));
+    }
+    let terms = Terms {
+        on_move: table.on_move,
+        on_gone: table.on_gone,
+        mode: table.mode,
+        min_age: table.min_age.map(|span| span.0),
+        on_young: table.on_young.unwrap_or_default(),
+    };
+    Ok(Rule { matcher, action: table.action, terms })
 }
 
 fn policy_file(key: &'static str, path: &Path) -> Result<(PathBuf, tlog::Policy), ConfigError> {

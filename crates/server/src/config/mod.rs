@@ -26,8 +26,8 @@ use url::Url;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::layers::{Flags, Origin, Origins};
-pub use self::values::{BlobMode, LogFormat, OnGone, Publish, RefusalCode, Supersede};
-use crate::policy::{OnMove, Policy};
+pub use self::values::{BlobMode, LogFormat, Publish, RefusalCode, Span, Supersede, ValueError};
+use crate::policy::Policy;
 
 /// Everything that the service is told from outside.
 #[derive(Clone, Debug)]
@@ -42,10 +42,6 @@ pub struct Config {
     pub recheck: Duration,
     /// How long a pull waits for a check.
     pub recheck_timeout: Duration,
-    /// What a moved tag gets, where its rule does not say.
-    pub on_move: OnMove,
-    /// What a tag that upstream removed gets.
-    pub on_gone: OnGone,
     /// The error code of a refusal.
     pub refusal_code: RefusalCode,
     /// How blobs reach a client.

@@ -7,7 +7,8 @@ use std::fmt::{self, Display, Write};
 use ledger::Mode;
 
 use super::values::{ByteSize, Span};
-use super::{BlobMode, Config, LogFormat, OnGone, RefusalCode, Supersede};
+use super::{BlobMode, Config, LogFormat, RefusalCode, Supersede};
+use crate::policy::{Matcher, OnYoung};
 
 impl Config {
     /// TOML with `# origin` behind each line.
@@ -18,8 +19,10 @@ impl Config {
         page.text("data_dir", self.data_dir.display());
         page.text("recheck", Span(self.recheck));
         page.text("recheck_timeout", Span(self.recheck_timeout));
-        page.text("on_move", self.on_move);
-        page.text("on_gone", self.on_gone);
+        let policy = self.policy.defaults();
+        page.text("on_move", policy.on_move);
+        page.text("on_gone", policy.on_gone);
+        page.text("mode", policy.mode);
         page.text("refusal_code", self.refusal_code);
         page.text("blobs", self.blobs);
         page.bare("public", self.public);
@@ -119,10 +122,28 @@ impl Page<'_> {
     fn policy(&mut self) {
         for rule in self.config.policy.rules() {
             self.line(format_args!("\n[[policy]]"));
-            self.line(format_args!("match = \"{}\"", rule.pattern));
+            match &rule.matcher {
+                Matcher::Glob(pattern) => self.line(format_args!("match = \"{pattern}\"")),
+                Matcher::Regex(expression) => {
+                    self.line(format_args!("match_regex = {}", toml::Value::from(expression.to_string())));
+                }
+            }
             self.line(format_args!("action = \"{}\"", rule.action));
-            if let Some(on_move) = rule.on_move {
+            let terms = &rule.terms;
+            if let Some(on_move) = terms.on_move {
                 self.line(format_args!("on_move = \"{on_move}\""));
+            }
+            if let Some(on_gone) = terms.on_gone {
+                self.line(format_args!("on_gone = \"{on_gone}\""));
+            }
+            if let Some(mode) = terms.mode {
+                self.line(format_args!("mode = \"{mode}\""));
+            }
+            if let Some(min_age) = terms.min_age {
+                self.line(format_args!("min_age = \"{}\"", Span(min_age)));
+            }
+            if terms.on_young != OnYoung::default() {
+                self.line(format_args!("on_young = \"{}\"", terms.on_young));
             }
         }
     }
@@ -130,15 +151,6 @@ impl Page<'_> {
     fn line(&mut self, line: fmt::Arguments<'_>) {
         // Writing to a String does not fail.
         let _infallible = writeln!(self.text, "{line}");
-    }
-}
-
-impl Display for OnGone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refuse => "refuse",
-            Self::Serve => "serve",
-        })
     }
 }
 

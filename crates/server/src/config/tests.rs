@@ -132,13 +132,29 @@ fn a_password_is_never_shown() {
 
 #[test]
 fn what_is_shown_can_be_read_again() {
-    let text = "recheck = \"90s\"\n[log]\norigin = \"tlog.example/log\"\n[upstreams.\"corp.alt\"]\nurl = \"http://127.0.0.1:5001\"\n[[policy]]\nmatch = \"**:latest\"\naction = \"observe\"\n";
+    let text = "recheck = \"90s\"\n[log]\norigin = \"tlog.example/log\"\n[upstreams.\"corp.alt\"]\nurl = \"http://127.0.0.1:5001\"\n[[policy]]\nmatch = \"**:latest\"\naction = \"observe\"\n[[policy]]\nmatch_regex = 'a\\.b/c:\\d+\"?'\naction = \"follow\"\nmin_age = \"3d\"\non_young = \"serve-old\"\nmode = \"dry-run\"\non_gone = \"serve\"\n";
     let shown = load(text, &[]).unwrap().show();
     let again = load(&shown, &[]).unwrap().show();
     let values = |shown: &str| {
         shown.lines().map(|line| line.split(" #").next().unwrap().trim().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(values(&shown), values(&again));
+}
+
+#[test]
+fn a_rule_that_contradicts_itself_is_refused_by_its_number() {
+    let rule = |lines: &str| format!("[[policy]]\nmatch = \"**\"\naction = \"freeze\"\n[[policy]]\n{lines}");
+    for (lines, words) in [
+        ("action = \"freeze\"", "`match` or `match_regex`"),
+        ("action = \"freeze\"\nmatch = \"**\"\nmatch_regex = \".*\"", "`match` or `match_regex`"),
+        ("action = \"freeze\"\nmatch = \"**\"\non_young = \"refuse\"", "`on_young` says nothing"),
+        ("action = \"pass\"\nmatch = \"**\"\nmin_age = \"3d\"", "`min_age` counts"),
+    ] {
+        let (message, _) = error(&rule(lines));
+        assert!(message.starts_with("`[[policy]]` table 2: ") && message.contains(words), "{message}");
+    }
+    let (message, _) = error(&rule("action = \"freeze\"\nmatch_regex = \"(\""));
+    assert!(message.contains("config.toml:6:"), "{message}");
 }
 
 #[test]

@@ -13,22 +13,12 @@ use serde::Deserialize;
 /// A length of time: a whole number and `ms`, `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Span(pub(crate) Duration);
+pub struct Span(pub Duration);
 
 /// A number of bytes: a whole number, or one with `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
 #[serde(try_from = "NumberOrText")]
 pub(crate) struct ByteSize(pub(crate) u64);
-
-/// What a pull of a recorded tag gets when upstream says that it is gone.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnGone {
-    /// 404 that names the record.
-    Refuse,
-    /// The recorded manifest, with a warning.
-    Serve,
-}
 
 /// How blobs reach a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
@@ -89,7 +79,7 @@ pub enum LogFormat {
 /// A value that is not one of the forms that its key takes.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("`{value}` is not {expected}")]
-pub(crate) struct ValueError {
+pub struct ValueError {
     value: String,
     expected: &'static str,
 }

@@ -123,7 +123,7 @@ async fn tag(app: &Arc<App>, parts: &Parts, subject: &TagName) -> Result<TagView
         upstream,
         log_origin: app.ledger.origin().to_owned(),
         log_size: app.published_size(),
-        policy_action: app.config.policy.decide(&subject.name, &subject.tag).action.to_string(),
+        policy_action: app.config.policy.decide(&subject.name, &subject.tag).effective().to_string(),
         reference: reference.clone(),
     })
 }

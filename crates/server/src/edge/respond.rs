@@ -17,7 +17,7 @@ use super::body::{Body, full};
 use ledger::AppendError;
 
 use crate::app::App;
-use crate::error::{Error, Moved, RecordHead, What};
+use crate::error::{Error, Moved, RecordHead, What, Young};
 use crate::resolve::Served;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -120,6 +120,10 @@ pub(crate) fn error(app: &App, error: &Error) -> Response<Body> {
             insert(headers, TLOG_ERROR, ascii(&message));
         }
         Error::Gone(record) => record_headers(app, headers, record),
+        Error::Young(young) => {
+            record_headers(app, headers, &young.record);
+            insert(headers, TLOG_ERROR, ascii(&message));
+        }
         _ => {}
     }
     response
@@ -165,7 +169,9 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         }
         Error::Moved(_) => (StatusCode::FORBIDDEN, app.config.refusal_code.into()),
         Error::Gone(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
-        Error::DeniedByPolicy { .. } | Error::BlobsDenied => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+        Error::DeniedByPolicy { .. } | Error::BlobsDenied | Error::Young(_) => {
+            (StatusCode::FORBIDDEN, ErrorCode::Denied)
+        }
         Error::Upstream { what, source, .. } => upstream_status(*what, source),
         Error::NotRecorded { known, source, .. } => append_status(*known, source),
         Error::Store { .. } | Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
@@ -227,6 +233,7 @@ fn message_and_detail(app: &App, error: &Error) -> (String, Option<serde_json::V
             ),
             Some(record_detail(app, record)),
         ),
+        Error::Young(young) => (young_message(young), Some(young_detail(app, young))),
         Error::NotRecorded { subject, known, source } => {
             if let AppendError::NotYetPublished { .. } = **source {
                 let why = "its witnesses have not cosigned it yet; pull again in a moment";
@@ -264,6 +271,29 @@ fn moved_message(app: &App, moved: &Moved) -> String {
         recorded = record.digest,
         seen = moved.seen,
     )
+}
+
+/// When the wait is over, so that nobody has to ask for it.
+fn young_message(young: &Young) -> String {
+    let record = &young.record;
+    format!(
+        "tag {name}:{tag} is {digest}, first seen {since} (log entry {index}); by this service's policy (`min_age`) \
+         it is served from {from} on",
+        name = record.name,
+        tag = record.tag,
+        digest = record.digest,
+        since = rfc3339(young.since),
+        index = record.index,
+        from = rfc3339(young.from),
+    )
+}
+
+fn young_detail(app: &App, young: &Young) -> serde_json::Value {
+    let mut detail = record_detail(app, &young.record);
+    if let Some(detail) = detail.as_object_mut() {
+        detail.insert("served_from".to_owned(), json!(rfc3339(young.from)));
+    }
+    detail
 }
 
 fn moved_detail(app: &App, moved: &Moved) -> serde_json::Value {

@@ -33,7 +33,7 @@ pub(crate) struct TagView {
     pub(crate) log_origin: String,
     /// Leaves in the published log.
     pub(crate) log_size: u64,
-    /// `freeze`, `observe`, `pass` or `deny`.
+    /// `freeze`, `observe`, `follow`, `pass` or `deny`.
     pub(crate) policy_action: String,
 }
 
@@ -164,6 +164,7 @@ impl TagPage<'_> {
             ("freeze", TagState::Observed) => {
                 "The next pull records the new digest and freezes the tag at it."
             }
+            ("follow", _) => "The next pull records the new digest before it is served.",
             _ => "The next pull records the new digest before it is served, and serves it with a warning.",
         }
     }
@@ -188,6 +189,7 @@ impl TagPage<'_> {
             ("observe", _) => {
                 "Every digest is recorded before it is served, and a change is served with a warning."
             }
+            ("follow", _) => "Every digest is recorded before it is served.",
             _ => "",
         }
     }

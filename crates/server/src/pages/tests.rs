@@ -4,7 +4,7 @@ use super::*;
 
 const STATES: [TagState; 4] =
     [TagState::Frozen, TagState::Observed, TagState::Thawed, TagState::NeverRecorded];
-const POLICIES: [&str; 5] = ["freeze", "observe", "pass", "deny", "of-a-later-version"];
+const POLICIES: [&str; 6] = ["freeze", "observe", "follow", "pass", "deny", "of-a-later-version"];
 const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;`{{ 7 * 191 }}";
 
 fn digest(letter: &str) -> String {
@@ -219,7 +219,7 @@ fn a_tag_that_was_never_recorded_says_how_to_record_it() {
             ..tag_view(TagState::NeverRecorded, UpstreamView::NotAsked)
         })
     };
-    for policy in ["freeze", "observe"] {
+    for policy in ["freeze", "observe", "follow"] {
         assert!(with(policy).contains("Pull it through this service"));
         assert!(with(policy).contains("docker pull localhost:8080/alpine:3.20"));
     }

@@ -1,50 +1,88 @@
-//! Which rule decides about a tag: freeze, observe, pass or deny.
+//! Which rule decides about a tag: freeze, observe, follow, pass or deny.
 //!
 //! Pure: a canonical name and tag go in, a [`Decision`] comes out. Knows nothing of records,
 //! registries or HTTP; what a frozen record means whatever the policy says is `resolve`'s matter.
 
+mod action;
+mod expression;
 mod pattern;
 
 use std::fmt;
+use std::time::Duration;
 
 use oci::{Name, Tag};
-use serde::Deserialize;
 
+pub use self::action::{Action, Mode, OnGone, OnMove, OnYoung};
+pub use self::expression::{Expression, ExpressionError};
 pub use self::pattern::{Pattern, PatternError};
 
-/// What happens to a tag that a rule matches.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// The first digest is recorded and stays what the tag means.
-    Freeze,
-    /// Every digest is recorded before it is served; a change is served with a warning.
-    Observe,
-    /// Served as upstream has it, neither recorded nor checked.
-    Pass,
-    /// Refused.
-    Deny,
+/// What a rule is matched by.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Matcher {
+    /// `match`
+    Glob(Pattern),
+    /// `match_regex`
+    Regex(Box<Expression>),
 }
 
-/// What a client gets when upstream moved a frozen tag.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnMove {
-    /// A 403 that carries both digests.
-    Refuse,
-    /// The recorded manifest, with a warning.
-    ServeRecorded,
+impl Matcher {
+    /// Whether it matches `<host>/<repository>:<tag>`.
+    pub fn matches(&self, subject: &str) -> bool {
+        match self {
+            Self::Glob(pattern) => pattern.matches(subject),
+            Self::Regex(expression) => expression.matches(subject),
+        }
+    }
+
+    fn matches_some_below(&self, prefix: &str) -> bool {
+        match self {
+            Self::Glob(pattern) => pattern.matches_some_below(prefix),
+            Self::Regex(expression) => expression.matches_some_below(prefix),
+        }
+    }
 }
 
 /// One `[[policy]]` table.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rule {
     /// Matched against `<host>/<repository>:<tag>`.
-    pub pattern: Pattern,
+    pub matcher: Matcher,
     /// What happens on a match.
     pub action: Action,
+    /// What it says besides.
+    pub terms: Terms,
+}
+
+/// What a rule says besides its action; what it leaves open is general.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Terms {
     /// Overrides the general `on_move`.
     pub on_move: Option<OnMove>,
+    /// Overrides the general `on_gone`.
+    pub on_gone: Option<OnGone>,
+    /// Overrides the general `mode`.
+    pub mode: Option<Mode>,
+    /// How long the log has to know a digest before it is served.
+    pub min_age: Option<Duration>,
+    /// What a younger one gets.
+    pub on_young: OnYoung,
+}
+
+/// What holds where no rule says otherwise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Defaults {
+    /// What a moved tag gets.
+    pub on_move: OnMove,
+    /// What a tag that upstream removed gets.
+    pub on_gone: OnGone,
+    /// Whether refusals are real.
+    pub mode: Mode,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { on_move: OnMove::Refuse, on_gone: OnGone::Refuse, mode: Mode::Enforce }
+    }
 }
 
 /// Why a decision is what it is.
@@ -70,21 +108,46 @@ pub struct Decision {
     pub action: Action,
     /// What a moved tag gets.
     pub on_move: OnMove,
+    /// What a tag that upstream removed gets.
+    pub on_gone: OnGone,
+    /// Whether refusals are real.
+    pub mode: Mode,
+    /// How long the log has to know a digest before it is served.
+    pub min_age: Option<Duration>,
+    /// What a younger one gets.
+    pub on_young: OnYoung,
     /// Which rule decided.
     pub reason: Reason,
+}
+
+impl Decision {
+    /// What happens, where a denial that is only tried out counts as observing.
+    pub fn effective(&self) -> Action {
+        if self.action == Action::Deny && self.is_dry_run() { Action::Observe } else { self.action }
+    }
+
+    /// Whether a refusal is only told.
+    pub fn is_dry_run(&self) -> bool {
+        self.mode == Mode::DryRun
+    }
 }
 
 /// All rules, in order; the first match wins.
 #[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
-    on_move: OnMove,
+    defaults: Defaults,
 }
 
 impl Policy {
-    /// A policy of `rules` in order, with `on_move` for rules that do not say.
-    pub fn new(rules: Vec<Rule>, on_move: OnMove) -> Self {
-        Self { rules, on_move }
+    /// A policy of `rules` in order, with `defaults` for rules that do not say.
+    pub fn new(rules: Vec<Rule>, defaults: Defaults) -> Self {
+        Self { rules, defaults }
+    }
+
+    /// What holds where no rule says otherwise.
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
     }
 
     /// The rules in the order in which they are asked.
@@ -98,17 +161,25 @@ impl Policy {
     /// one would break the signature or the referrers list that it holds.
     pub fn decide(&self, name: &Name, tag: &Tag) -> Decision {
         let subject = format!("{name}:{tag}");
-        let matched = self.rules.iter().enumerate().find(|(_, rule)| rule.pattern.matches(&subject));
+        let matched = self.rules.iter().enumerate().find(|(_, rule)| rule.matcher.matches(&subject));
         if is_protocol_tag(tag.as_str()) && matched.is_none_or(|(_, rule)| rule.action != Action::Deny) {
-            return Decision { action: Action::Pass, on_move: self.on_move, reason: Reason::ProtocolTag };
+            return self.decision(Action::Pass, Terms::default(), Reason::ProtocolTag);
         }
         match matched {
-            Some((place, rule)) => Decision {
-                action: rule.action,
-                on_move: rule.on_move.unwrap_or(self.on_move),
-                reason: Reason::Rule { number: place + 1, pattern: rule.pattern.to_string() },
-            },
-            None => Decision { action: Action::Freeze, on_move: self.on_move, reason: Reason::Default },
+            Some((place, rule)) => self.decision(rule.action, rule.terms, rule.reason(place)),
+            None => self.decision(Action::Freeze, Terms::default(), Reason::Default),
+        }
+    }
+
+    fn decision(&self, action: Action, terms: Terms, reason: Reason) -> Decision {
+        Decision {
+            action,
+            on_move: terms.on_move.unwrap_or(self.defaults.on_move),
+            on_gone: terms.on_gone.unwrap_or(self.defaults.on_gone),
+            mode: terms.mode.unwrap_or(self.defaults.mode),
+            min_age: terms.min_age,
+            on_young: terms.on_young,
+            reason,
         }
     }
 
@@ -122,11 +193,12 @@ impl Policy {
         // Stands for any tag: no literal of a pattern can match it.
         let any_tag = format!("{of_tags}\u{1}");
         for (place, rule) in self.rules.iter().enumerate() {
-            if rule.action == Action::Deny {
-                if rule.pattern.matches(&any_tag) {
-                    return Some(Reason::Rule { number: place + 1, pattern: rule.pattern.to_string() });
+            let is_real = rule.terms.mode.unwrap_or(self.defaults.mode) == Mode::Enforce;
+            if rule.action == Action::Deny && is_real {
+                if rule.matcher.matches(&any_tag) {
+                    return Some(rule.reason(place));
                 }
-            } else if rule.pattern.matches_some_below(&of_tags) {
+            } else if rule.matcher.matches_some_below(&of_tags) {
                 return None;
             }
         }
@@ -134,23 +206,18 @@ impl Policy {
     }
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Freeze => "freeze",
-            Self::Observe => "observe",
-            Self::Pass => "pass",
-            Self::Deny => "deny",
-        })
+impl Rule {
+    fn reason(&self, place: usize) -> Reason {
+        Reason::Rule { number: place + 1, pattern: self.matcher.to_string() }
     }
 }
 
-impl fmt::Display for OnMove {
+impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refuse => "refuse",
-            Self::ServeRecorded => "serve-recorded",
-        })
+        match self {
+            Self::Glob(pattern) => pattern.fmt(f),
+            Self::Regex(expression) => expression.fmt(f),
+        }
     }
 }
 
@@ -178,16 +245,17 @@ fn is_protocol_tag(tag: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn rule(pattern: &str, action: Action) -> Rule {
+        let matcher = match pattern.strip_prefix("regex ") {
+            Some(expression) => Matcher::Regex(Box::new(expression.parse().unwrap())),
+            None => Matcher::Glob(pattern.parse().unwrap()),
+        };
+        Rule { matcher, action, terms: Terms::default() }
+    }
+
     fn decide(rules: &[(&str, Action)], name: &str, tag: &str) -> Decision {
-        let rules = rules
-            .iter()
-            .map(|(pattern, action)| Rule {
-                pattern: pattern.parse().unwrap(),
-                action: *action,
-                on_move: None,
-            })
-            .collect();
-        Policy::new(rules, OnMove::Refuse)
+        let rules = rules.iter().map(|(pattern, action)| rule(pattern, *action)).collect();
+        Policy::new(rules, Defaults::default())
             .decide(&Name::parse_canonical(name).unwrap(), &Tag::parse(tag).unwrap())
     }
 
@@ -218,13 +286,9 @@ mod tests {
     #[test]
     fn a_repository_is_denied_where_each_of_its_tags_is() {
         let denied = |rules: &[(&str, Action)], name: &str| {
-            let rules = rules.iter().map(|(pattern, action)| Rule {
-                pattern: pattern.parse().unwrap(),
-                action: *action,
-                on_move: None,
-            });
+            let rules = rules.iter().map(|(pattern, action)| rule(pattern, *action));
             let name = Name::parse_canonical(name).unwrap();
-            Policy::new(rules.collect(), OnMove::Refuse).denies_repository(&name).is_some()
+            Policy::new(rules.collect(), Defaults::default()).denies_repository(&name).is_some()
         };
         assert!(denied(&[("ghcr.io/evil/**", Action::Deny)], "ghcr.io/evil/app"));
         assert!(denied(&[("ghcr.io/evil/*:*", Action::Deny)], "ghcr.io/evil/app"));
@@ -234,6 +298,48 @@ mod tests {
         assert!(!denied(&some_allowed, "ghcr.io/evil/app"));
         assert!(denied(&some_allowed, "ghcr.io/evil/app2"));
         assert!(!denied(&[], "ghcr.io/evil/app"));
+        let by_regex =
+            [(r"regex ghcr\.io/good/app:v\d+", Action::Freeze), (r"regex ghcr\.io/.*", Action::Deny)];
+        assert!(!denied(&by_regex, "ghcr.io/good/app"));
+        assert!(denied(&by_regex, "ghcr.io/evil/app"));
+    }
+
+    #[test]
+    fn a_rule_that_is_only_tried_out_denies_no_repository() {
+        let dry = Terms { mode: Some(Mode::DryRun), ..Terms::default() };
+        let deny = Rule { terms: dry, ..rule("ghcr.io/evil/**", Action::Deny) };
+        let name = Name::parse_canonical("ghcr.io/evil/app").unwrap();
+        let policy = Policy::new(vec![deny], Defaults::default());
+        assert_eq!(policy.denies_repository(&name), None);
+        let decision = policy.decide(&name, &Tag::parse("v1").unwrap());
+        assert_eq!((decision.action, decision.is_dry_run()), (Action::Deny, true));
+    }
+
+    #[test]
+    fn what_a_rule_says_goes_before_what_is_general() {
+        let terms = Terms {
+            on_move: Some(OnMove::ServeRecorded),
+            on_gone: Some(OnGone::Serve),
+            mode: Some(Mode::Enforce),
+            min_age: Some(Duration::from_secs(9)),
+            on_young: OnYoung::ServeOld,
+        };
+        let said = Rule { terms, ..rule("ghcr.io/org/app:v1", Action::Observe) };
+        let defaults = Defaults { mode: Mode::DryRun, ..Defaults::default() };
+        let policy = Policy::new(vec![said], defaults);
+        let name = Name::parse_canonical("ghcr.io/org/app").unwrap();
+        let decide = |tag: &str| policy.decide(&name, &Tag::parse(tag).unwrap());
+        let (one, other) = (decide("v1"), decide("v2"));
+        assert_eq!(
+            (one.on_move, one.on_gone, one.mode),
+            (OnMove::ServeRecorded, OnGone::Serve, Mode::Enforce)
+        );
+        assert_eq!((one.min_age, one.on_young), (Some(Duration::from_secs(9)), OnYoung::ServeOld));
+        assert_eq!(
+            (other.on_move, other.on_gone, other.mode),
+            (OnMove::Refuse, OnGone::Refuse, Mode::DryRun)
+        );
+        assert_eq!(other.min_age, None);
     }
 
     #[test]

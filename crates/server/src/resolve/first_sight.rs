@@ -12,6 +12,7 @@ use super::verdict::{Verdict, verdict};
 use super::{Ask, Manifest, Served, head, recheck};
 use crate::app::App;
 use crate::error::Error;
+use crate::policy::Action;
 
 /// Records what upstream serves for a tag that has no record.
 pub(super) async fn record(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
@@ -62,7 +63,9 @@ pub(super) async fn append(
         app.metrics.appended(started.elapsed());
         tracing::info!(reference = %ask.reference(), digest = %record.digest(), index = record.index(), "recorded");
     }
-    let changed = before.filter(|before| !record.is_frozen() && before.digest() != record.digest());
+    let follows = ask.decision.action == Action::Follow;
+    let changed =
+        before.filter(|before| !follows && !record.is_frozen() && before.digest() != record.digest());
     Ok(Served {
         digest: record.digest().into(),
         manifest: Manifest { bytes: fetched.bytes, media_type },

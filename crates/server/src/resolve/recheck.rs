@@ -11,12 +11,12 @@ use oci::ManifestSelector;
 use taglog::TagKey;
 use upstream::{ErrorKind, FetchedManifest};
 
+use super::dry_run::Refusal;
 use super::verdict::{Pinned, Verdict, verdict, wants_freezing};
-use super::{Ask, Served, as_recorded, first_sight, head, pinned, recorded};
+use super::{Ask, Served, as_recorded, dry_run, first_sight, head, pinned, recorded};
 use crate::app::App;
-use crate::config::OnGone;
 use crate::error::{Error, Moved};
-use crate::policy::OnMove;
+use crate::policy::{OnGone, OnMove};
 
 /// What upstream serves now.
 enum Look {
@@ -90,7 +90,7 @@ pub(super) async fn settle(
             app.metrics.moved(false, false);
             Box::pin(first_sight::append(app, ask, fetched, false, Some(&record))).await
         }
-        Verdict::Moved => moved(app, ask, &record, &fetched).await,
+        Verdict::Moved => moved(app, ask, &record, fetched).await,
     }
 }
 
@@ -99,9 +99,9 @@ async fn moved(
     app: &Arc<App>,
     ask: &Ask,
     record: &Arc<Recorded>,
-    fetched: &FetchedManifest,
+    fetched: FetchedManifest,
 ) -> Result<Served, Error> {
-    let refuse = ask.decision.on_move == OnMove::Refuse;
+    let refuse = ask.decision.on_move == OnMove::Refuse && !ask.decision.is_dry_run();
     app.metrics.moved(true, refuse);
     tracing::warn!(
         reference = %ask.reference(),
@@ -111,7 +111,10 @@ async fn moved(
         refused = refuse,
         "a frozen tag has moved upstream"
     );
-    keep_evidence(app, ask, record, fetched);
+    if dry_run::spares(app, ask, Refusal::Moved) {
+        return dry_run::moved(app, ask, record, fetched).await;
+    }
+    keep_evidence(app, ask, record, &fetched);
     if refuse {
         let record = head(ask, record);
         return Err(Error::Moved(Box::new(Moved { record, seen: fetched.digest })));
@@ -121,14 +124,18 @@ async fn moved(
     Ok(Served { moved_to: Some(fetched.digest), ..served })
 }
 
-fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &FetchedManifest) {
-    let submission = Submission::Moved {
+pub(super) fn evidence(ask: &Ask, record: &Recorded, fetched: &FetchedManifest) -> Submission {
+    Submission::Moved {
         name: ask.name.clone(),
         tag: ask.tag.clone(),
         recorded: record.digest(),
         seen: fetched.digest,
         upstream_date: fetched.date,
-    };
+    }
+}
+
+fn keep_evidence(app: &Arc<App>, ask: &Ask, record: &Recorded, fetched: &FetchedManifest) {
+    let submission = evidence(ask, record, fetched);
     let (app, reference) = (Arc::clone(app), ask.reference());
     tokio::spawn(async move {
         if let Err(error) = app.ledger.append(submission).await {
@@ -143,11 +150,9 @@ pub(crate) fn is_gone(error: &upstream::Error) -> bool {
 }
 
 async fn gone(app: &Arc<App>, ask: &Ask, record: &Arc<Recorded>) -> Result<Served, Error> {
-    match app.config.on_gone {
-        OnGone::Refuse => Err(Error::Gone(Box::new(head(ask, record)))),
-        OnGone::Serve => {
-            let warning = format!("upstream no longer has this tag; {}", as_recorded(record));
-            recorded(app, ask, record, Some(warning)).await
-        }
+    if ask.decision.on_gone == OnGone::Refuse && !dry_run::spares(app, ask, Refusal::Gone) {
+        return Err(Error::Gone(Box::new(head(ask, record))));
     }
+    let warning = format!("upstream no longer has this tag; {}", as_recorded(record));
+    recorded(app, ask, record, Some(warning)).await
 }

@@ -34,7 +34,7 @@ pub(crate) enum Verdict {
     Moved,
 }
 
-/// Compares. `action` is Freeze or Observe: the others need no verdict.
+/// Compares. `action` is Freeze, Observe or Follow: the others need no verdict.
 ///
 /// A frozen tag stays frozen whatever the configuration says later.
 pub(crate) fn verdict(pinned: Option<Pinned>, action: Action, served: Sha256Digest) -> Verdict {
@@ -82,6 +82,9 @@ mod tests {
             (pinned(false, false), Action::Observe, b, Verdict::Changed),
             (pinned(false, false), Action::Freeze, a, Verdict::FreezeNow),
             (pinned(false, false), Action::Freeze, b, Verdict::FreezeNow),
+            (None, Action::Follow, a, Verdict::FirstSeen { freeze: false }),
+            (pinned(true, false), Action::Follow, b, Verdict::Moved),
+            (pinned(false, false), Action::Follow, b, Verdict::Changed),
             (pinned(false, true), Action::Freeze, a, Verdict::Same),
             (pinned(false, true), Action::Freeze, b, Verdict::Changed),
         ] {

@@ -110,6 +110,11 @@ struct PolicyLabel {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
 struct LedgerLabel {
     what: &'static str,
 }
@@ -135,6 +140,7 @@ pub(crate) struct Metrics {
     first_seen: Counter,
     moves: Family<PolicyLabel, Counter>,
     refusals: Counter,
+    spared: Family<ReasonLabel, Counter>,
     cache_hits: Counter,
     cache_misses: Counter,
     shared: Counter,
@@ -187,6 +193,12 @@ impl Metrics {
                 "tlog_refusals",
                 "Pulls refused because the tag moved",
                 Counter::default(),
+            ),
+            spared: registered(
+                &mut registry,
+                "tlog_dry_run",
+                "Pulls that would have been refused, had the rule's mode not been `dry-run`",
+                Family::default(),
             ),
             cache_hits: registered(
                 &mut registry,
@@ -269,6 +281,11 @@ impl Metrics {
         if refused {
             self.refusals.inc();
         }
+    }
+
+    /// A pull was served that would have been refused, had the rule been enforced.
+    pub(crate) fn spared(&self, reason: &'static str) {
+        self.spared.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// A manifest came from our store, or did not.

@@ -8,6 +8,7 @@ mod blobs;
 mod by_digest;
 #[cfg(test)]
 mod collecting;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod cosigning;
@@ -37,9 +38,13 @@ mod place;
 mod privacy;
 #[cfg(test)]
 mod recheck;
+#[cfg(test)]
 mod referrers;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod ssrf;
+#[cfg(test)]
 mod starting;
 #[cfg(test)]
 mod tags;
