@@ -3,6 +3,8 @@
 mod check;
 mod show;
 
+use server::config::{Config, unknown_variables};
+
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
 
@@ -18,4 +20,13 @@ pub(super) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
         Command::Show(args) => show::run(ui, args),
         Command::Check(args) => check::run(ui, args),
     }
+}
+
+/// What is allowed and still worth a word, of the configuration and of variables that set nothing.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    // A name that is not UTF-8 is none of ours.
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut warnings = config.warnings();
+    warnings.extend(unknown_variables(names));
+    warnings
 }

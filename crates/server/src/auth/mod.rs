@@ -142,3 +142,6 @@ impl Auth {
         self.accounts.load().watched()
     }
 }
+
+#[cfg(test)]
+mod tests;
