@@ -29,6 +29,8 @@ pub enum ErrorCode {
     TagInvalid,
     /// Ask again later.
     TooManyRequests,
+    /// Whoever asks has to log in.
+    Unauthorized,
     /// Somebody behind us, or our log, cannot answer now.
     Unavailable,
     /// Something else.
@@ -83,6 +85,7 @@ impl ErrorCode {
             Self::SizeInvalid => "SIZE_INVALID",
             Self::TagInvalid => "TAG_INVALID",
             Self::TooManyRequests => "TOOMANYREQUESTS",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
             Self::Unsupported => "UNSUPPORTED",

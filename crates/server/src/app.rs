@@ -12,7 +12,11 @@ use taglog::TagKey;
 use witness::feeder::Counters;
 
 use crate::admin::Command;
+use crate::auth::Auth;
 use crate::config::Config;
+use crate::edge::buckets::Buckets;
+use crate::edge::certificates::Certificates;
+use crate::edge::crowd::Crowd;
 use crate::edge::request_id::RequestIds;
 use crate::error::Error;
 use crate::resolve::{Ask, Flights, Freshness, Question, Served};
@@ -45,20 +49,39 @@ pub(crate) struct App {
     pub(crate) witnesses: Option<Counters>,
     /// The log's origin, as the value of `Tlog-Log`.
     pub(crate) origin_header: HeaderValue,
+    /// Who may pull; nothing where everybody may.
+    pub(crate) auth: Option<Auth>,
+    /// What is shown to clients that speak TLS; nothing where they do not.
+    pub(crate) tls: Option<Certificates>,
+    /// How many connections each client has.
+    pub(crate) crowd: Arc<Crowd>,
+    /// How many requests each client may make; nothing where that is not limited.
+    pub(crate) rates: Option<Buckets>,
     /// `public_url` without a slash at its end.
     base_url: String,
 }
 
+/// What the service is put together from, besides its configuration.
+pub(crate) struct Parts {
+    pub(crate) ledger: Ledger,
+    pub(crate) upstream: upstream::Client,
+    pub(crate) witnesses: Option<Counters>,
+    pub(crate) tls: Option<Certificates>,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) crowd: Crowd,
+    pub(crate) clock: Clock,
+    pub(crate) instants: upstream::Clock,
+}
+
 impl App {
     /// Puts the parts together.
-    pub(crate) fn new(
-        config: Config,
-        ledger: Ledger,
-        upstream: upstream::Client,
-        witnesses: Option<Counters>,
-        cover_timeout: Duration,
-        clock: Clock,
-    ) -> Arc<Self> {
+    pub(crate) fn new(config: Config, parts: Parts, cover_timeout: Duration) -> Arc<Self> {
+        let Parts { ledger, upstream, witnesses, tls, auth, crowd, clock, instants } = parts;
+        let limits = &config.limits;
+        let rate = std::num::NonZeroU32::new(limits.requests_per_client_per_second);
+        let rates = rate.map(|rate| {
+            Buckets::new(Duration::from_secs(1) / rate.get(), limits.requests_per_client_burst, instants)
+        });
         let origin_header = HeaderValue::from_str(ledger.origin())
             .unwrap_or_else(|_never| HeaderValue::from_static("invalid"));
         Arc::new(Self {
@@ -67,11 +90,15 @@ impl App {
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),
             cover_timeout,
-            clock,
             collecting: tokio::sync::Mutex::default(),
             before_policy: if ledger.published().is_err() { ledger.health().newest } else { 0 },
             uncovered_since: std::sync::Mutex::default(),
             witnesses,
+            auth,
+            tls,
+            crowd: Arc::new(crowd),
+            rates,
+            clock,
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,
             config,
@@ -89,6 +116,11 @@ impl App {
     pub(crate) fn changed(&self, command: &Command) {
         let (Command::Supersede { tag, .. } | Command::Thaw { tag, .. }) = command;
         self.freshness.forget(&TagKey::of(&tag.name, &tag.tag));
+    }
+
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
     }
 
     /// Leaves of the published log; 0 while nothing is published.

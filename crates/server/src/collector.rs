@@ -45,7 +45,7 @@ where
     B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
 {
     let refuse = |status, why: &str| Err((status, why.to_owned()));
-    if !app.config.public || app.config.cosigning.policies.is_none() {
+    if !app.config.shows_log() || app.config.cosigning.policies.is_none() {
         return refuse(StatusCode::NOT_FOUND, "this log collects no cosignatures");
     }
     let whole = tokio::time::timeout(PATIENCE, Limited::new(body, MAX_NOTE).collect()).await;

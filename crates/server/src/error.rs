@@ -102,6 +102,23 @@ pub(crate) enum Error {
     /// A parameter of a page or of `/proof`.
     #[error("{message}")]
     BadRequest { message: String },
+    /// A registry that is on no list of this service's.
+    #[error(
+        "`{host}` is not on the list of registries that this service pulls from; its operator can add it to `allow`, or configure it as `[upstreams.\"{host}\"]`"
+    )]
+    NotListed { host: String },
+    /// Nobody, or nobody who may.
+    #[error("{}", if *.shown { "name, password or token are wrong" } else { "log in: this service answers only those it knows" })]
+    Unauthorized { shown: bool },
+    /// One client's logins were wrong too often.
+    #[error("too many wrong logins from this address; wait before the next one")]
+    TooManyAttempts { retry_after: Duration },
+    /// More passwords than can be checked.
+    #[error("too many logins are being checked; try again in a moment")]
+    LoginsBusy,
+    /// One client's requests.
+    #[error("too many requests from this address; the limit is `limits.requests_per_client_per_second`")]
+    TooManyRequests { retry_after: Duration },
     /// A defect of ours.
     #[error("internal error")]
     Internal,
@@ -125,6 +142,9 @@ impl Error {
                 _ => None,
             },
             Self::NotYetPublished { .. } => Some(Duration::from_secs(1)),
+            Self::TooManyAttempts { retry_after } | Self::TooManyRequests { retry_after } => {
+                Some(*retry_after)
+            }
             _ => None,
         }
     }

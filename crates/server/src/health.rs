@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 
 use crate::app::App;
 use crate::edge::body::Body;
+use crate::edge::certificates::Certificates;
 use crate::edge::respond::text;
 
 /// How many times as long as a pull waits for cosignatures the service as a whole is called ready without them.
@@ -21,20 +22,36 @@ pub(crate) fn live() -> Response<Body> {
     text(StatusCode::OK, "ok\n".to_owned())
 }
 
-/// 200, or 503 with one line for each thing that is wrong.
+/// 200, or 503 with one line for each thing that is wrong. What will be wrong if nobody looks stands behind it.
 pub(crate) fn ready(app: &App) -> Response<Body> {
     let health = app.ledger.health();
     let waits = waits_for_witnesses(app, &health);
-    if health.is_ready() && !waits {
-        return text(StatusCode::OK, "ok\n".to_owned());
-    }
-    let mut lines = problems(&health);
+    let mut lines = if health.is_ready() { String::new() } else { problems(&health) };
     if waits {
         lines.push_str(
             "the newest records wait for the witnesses, and no new tag is served before they have cosigned\n",
         );
     }
-    text(StatusCode::SERVICE_UNAVAILABLE, lines)
+    let ends = app.tls.as_ref().map(Certificates::not_after);
+    if ends.is_some_and(|ends| ends <= app.now()) {
+        lines
+            .push_str("the certificate that clients are shown has ended; put a new one in `tls.cert_file`\n");
+    }
+    let (status, mut page) = match lines.as_str() {
+        "" => (StatusCode::OK, "ok\n".to_owned()),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, lines),
+    };
+    let failing = [
+        ("certificate", app.tls.as_ref().and_then(|tls| tls.watched.failing())),
+        ("users' files", app.auth.as_ref().and_then(|auth| auth.watched().failing())),
+    ];
+    for (what, why) in failing {
+        if let Some(why) = why {
+            // Writing to a String does not fail.
+            let _infallible = writeln!(page, "the new {what} cannot be used, and the old stays: {why}");
+        }
+    }
+    text(status, page)
 }
 
 /// Whether records have waited for cosignatures for longer than [`PATIENCE`] pulls wait. Only where the policy demands
@@ -88,6 +105,7 @@ pub(crate) fn metrics(app: &App) -> Response<Body> {
     if let Some(witnesses) = &app.witnesses {
         app.metrics.witnesses(&witnesses.snapshot());
     }
+    app.metrics.connections(app.crowd.refused(), app.tls.as_ref().map(Certificates::not_after));
     app.metrics.remaining(app.upstream.allowances());
     match app.metrics.render(size, &app.ledger.statistics()) {
         Ok(page) => {

@@ -7,6 +7,7 @@
 
 pub mod admin;
 mod app;
+mod auth;
 mod blobs;
 mod collector;
 pub mod config;
@@ -18,12 +19,16 @@ mod log_api;
 mod pages;
 pub mod policy;
 mod referrers;
+mod reload;
 mod resolve;
 mod start;
 mod tags_list;
 pub mod telemetry;
 
+pub use self::auth::AccountsError;
 pub use self::cosigning::CosigningError;
+pub use self::edge::certificates::CertificateError;
 pub use self::start::{
-    ServeError, Service, Surroundings, ledger_options, new_log_options, serve, upstream_settings,
+    Reload, ServeError, Service, Surroundings, check, ledger_options, new_log_options, serve,
+    upstream_settings,
 };

@@ -16,15 +16,19 @@ use futures_util::FutureExt as _;
 use ledger::{Clock, CreateError, FreeSpace, Ledger, Mode, OpenError, Options, Publication};
 use taglog::SupersedeRule;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use upstream::{Credentials, Lookup, Settings, UpstreamSettings};
+use tokio::sync::{Notify, watch};
+use upstream::{Credentials, Lookup, ProxySettings, Settings, UpstreamSettings};
 use url::Url;
 
 use crate::admin;
-use crate::app::App;
-use crate::config::{Config, Origin, Policies, Supersede};
+use crate::app::{App, Parts};
+use crate::auth::{Accounts, AccountsError, Auth};
+use crate::config::{Config, Origin, Policies, Supersede, remember_credentials};
 use crate::cosigning::{Cosigning, CosigningError};
+use crate::edge::certificates::{CertificateError, Certificates};
+use crate::edge::crowd::Crowd;
 use crate::edge::{listen, service};
+use crate::reload;
 
 /// Connections of those who read metrics.
 const METRICS_CONNECTIONS: u32 = 64;
@@ -61,6 +65,21 @@ pub enum ServeError {
     /// A witness.
     #[error(transparent)]
     Cosigning(#[from] CosigningError),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The files of users and tokens.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// The data directory does not take the mark that there were credentials.
+    #[error("`{}` cannot be written to", data_dir.display())]
+    Unmarked {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl ServeError {
@@ -78,7 +97,16 @@ impl ServeError {
                 "make one with `tlogistry init`, once; if there should be one, is the volume of the data directory mounted?"
                     .to_owned(),
             ),
-            Self::Create(_) | Self::Open(_) | Self::Upstream(_) | Self::Cosigning(_) => None,
+            Self::Unmarked { .. } => Some(
+                "that there were credentials has to be remembered there, so that the log is not opened by accident when they are gone"
+                    .to_owned(),
+            ),
+            Self::Certificate(_)
+            | Self::Accounts(_)
+            | Self::Create(_)
+            | Self::Open(_)
+            | Self::Upstream(_)
+            | Self::Cosigning(_) => None,
         }
     }
 }
@@ -94,6 +122,10 @@ pub struct Surroundings {
     pub lookup: Lookup,
     /// How long a pull waits for a published checkpoint that covers its record.
     pub cover_timeout: Duration,
+    /// By which clients' rates are counted and logins are remembered.
+    pub instants: upstream::Clock,
+    /// Between two looks at certificates and users' files.
+    pub reload_interval: Duration,
 }
 
 impl Default for Surroundings {
@@ -103,6 +135,8 @@ impl Default for Surroundings {
             free_space: FreeSpace::system(),
             lookup: Lookup::System,
             cover_timeout: Duration::from_secs(5),
+            instants: upstream::Clock::default(),
+            reload_interval: Duration::from_secs(10),
         }
     }
 }
@@ -115,6 +149,19 @@ pub struct Service {
     admin: Option<admin::Listener>,
     cosigning: Option<Cosigning>,
     address: SocketAddr,
+    reload: Arc<Notify>,
+    reload_interval: Duration,
+}
+
+/// Asks a running service to read certificates and users' files again.
+#[derive(Clone, Debug)]
+pub struct Reload(Arc<Notify>);
+
+impl Reload {
+    /// Now, whether they changed or not.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
 }
 
 impl Service {
@@ -132,14 +179,24 @@ impl Service {
         let address =
             listener.local_addr().map_err(|source| ServeError::Listen { address: config.listen, source })?;
         let config = with_port(config, address);
+        let tls = config.tls.as_ref().map(Certificates::load).transpose()?;
+        let accounts = config.auth.as_ref().map(Accounts::load).transpose()?;
+        let auth = accounts.map(|accounts| Auth::new(accounts, surroundings.instants.clone()));
         let ledger = open(&config, &surroundings)?;
+        if config.has_credentials() {
+            remember_credentials(&config.data_dir)
+                .map_err(|source| ServeError::Unmarked { data_dir: config.data_dir.clone(), source })?;
+        }
         let upstream = upstream::Client::new(upstream_settings(&config, surroundings.lookup))?;
         let admin = admin::Listener::bind(&config.data_dir);
         let cosigning = Cosigning::of(&config.cosigning, &ledger)?;
         let witnesses = cosigning.as_ref().map(Cosigning::counters);
-        let app =
-            App::new(config, ledger, upstream, witnesses, surroundings.cover_timeout, surroundings.clock);
-        Ok(Self { app, listener, metrics, admin, cosigning, address })
+        let crowd = Crowd::new(config.limits.connections_per_client, config.trusted_proxies.clone());
+        let Surroundings { clock, instants, .. } = surroundings;
+        let parts = Parts { ledger, upstream, witnesses, tls, auth, crowd, clock, instants };
+        let app = App::new(config, parts, surroundings.cover_timeout);
+        let (reload, reload_interval) = (Arc::default(), surroundings.reload_interval);
+        Ok(Self { app, listener, metrics, admin, cosigning, address, reload, reload_interval })
     }
 
     /// Where it listens; the port is the real one where 0 was asked for.
@@ -150,6 +207,11 @@ impl Service {
     /// The URL under which clients reach it.
     pub fn public_url(&self) -> &Url {
         &self.app.config.public_url
+    }
+
+    /// To have certificates and users' files read again.
+    pub fn reload(&self) -> Reload {
+        Reload(Arc::clone(&self.reload))
     }
 
     /// Its log, for what a program has to say of it.
@@ -168,11 +230,16 @@ impl Service {
         if let Some(listener) = self.metrics {
             let app = Arc::clone(&self.app);
             let handle = move |request, _client| service::metrics_only(Arc::clone(&app), request);
-            beside.spawn(listen::serve(listener, METRICS_CONNECTIONS, handle, until(stopped.clone())));
+            let place = listen::Place { connections: METRICS_CONNECTIONS, crowd: None, tls: None };
+            beside.spawn(listen::serve(listener, place, handle, until(stopped.clone())));
         }
         if let Some(listener) = self.admin {
             let app = Arc::clone(&self.app);
             beside.spawn(listener.serve(app, until(stopped.clone())));
+        }
+        if self.app.tls.is_some() || self.app.auth.is_some() {
+            let app = Arc::clone(&self.app);
+            beside.spawn(reload::keep_up(app, self.reload, self.reload_interval, until(stopped.clone())));
         }
         if let Some(cosigning) = self.cosigning {
             let asked = AssertUnwindSafe(cosigning.run(self.app.ledger.clone(), until(stopped)));
@@ -185,9 +252,13 @@ impl Service {
             }));
         }
         let app = Arc::clone(&self.app);
-        let connections = app.config.limits.connections;
+        let place = listen::Place {
+            connections: app.config.limits.connections,
+            crowd: Some(Arc::clone(&app.crowd)),
+            tls: app.tls.as_ref().map(Certificates::acceptor),
+        };
         let handle = move |request, client| service::handle(Arc::clone(&app), request, client);
-        listen::serve(self.listener, connections, handle, stop).await;
+        listen::serve(self.listener, place, handle, stop).await;
         drop(stopping);
         while let Some(ended) = beside.join_next().await {
             if let Err(error) = ended {
@@ -239,19 +310,38 @@ pub fn new_log_options(config: &Config) -> Options {
 
 /// How the registry client is set up.
 pub fn upstream_settings(config: &Config, lookup: Lookup) -> Settings {
+    let account = |(username, password)| Credentials { username, password };
     let upstreams = config.upstreams.iter().map(|(host, upstream)| {
-        let credentials = upstream.credentials.clone();
         let settings = UpstreamSettings {
             url: upstream.url.clone(),
-            credentials: credentials.map(|(username, password)| Credentials { username, password }),
+            credentials: upstream.credentials.clone().map(account),
+            docker_config: upstream.docker_config.clone(),
+            token_file: upstream.token_file.clone(),
             token_hosts: upstream.token_hosts.iter().cloned().collect(),
             redirect_hosts: upstream.redirect_hosts.iter().cloned().collect(),
-            ..UpstreamSettings::default()
+            max_concurrency: upstream.max_concurrency,
+            ca_file: upstream.ca_file.clone(),
+            proxy: upstream
+                .proxy
+                .clone()
+                .map(|proxy| ProxySettings { url: proxy.url, credentials: proxy.credentials.map(account) }),
         };
         (host.clone(), settings)
     });
     let own_hosts: BTreeSet<String> = config.public_url.host_str().map(str::to_owned).into_iter().collect();
     Settings { upstreams: upstreams.collect(), own_hosts, lookup, ..Settings::default() }
+}
+
+/// Whether the files that a configuration names can be used: certificates, users, roots. Opens no log and no socket.
+///
+/// # Errors
+///
+/// What [`Service::start`] would say of them.
+pub fn check(config: &Config) -> Result<(), ServeError> {
+    upstream::Client::new(upstream_settings(config, Lookup::System))?;
+    config.tls.as_ref().map(Certificates::load).transpose()?;
+    config.auth.as_ref().map(Accounts::load).transpose()?;
+    Ok(())
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -1,17 +1,19 @@
 //! TLS in front of anything that listens on loopback, with a certificate of a root that nobody else trusts.
 //! Knows nothing of what passes through it.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// The root certificate as PEM. Of its key there is no copy.
 pub const ROOT_PEM: &str = include_str!("../testdata/tls/root.pem");
@@ -19,6 +21,38 @@ pub const ROOT_PEM: &str = include_str!("../testdata/tls/root.pem");
 pub const SERVER_PEM: &str = include_str!("../testdata/tls/server.pem");
 /// The key of that certificate: everybody has it, so it protects nothing.
 pub const SERVER_KEY_PEM: &str = include_str!("../testdata/tls/server.key");
+
+/// Another certificate for the same names, of its own root, as PEM.
+pub const OTHER_PEM: &str = include_str!("../testdata/tls/other.pem");
+/// The key of the other one.
+pub const OTHER_KEY_PEM: &str = include_str!("../testdata/tls/other.key");
+
+/// Speaks TLS to this address as `localhost`, offering these protocols, and believes either certificate.
+///
+/// # Errors
+///
+/// What the handshake says.
+pub async fn connect(address: SocketAddr, protocols: &[&[u8]]) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    for pem in [ROOT_PEM, OTHER_PEM] {
+        roots.add(der(pem)).expect("a root");
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let socket = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, socket).await
+}
+
+/// The first certificate of this PEM.
+#[must_use]
+pub fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
+}
 
 /// Listens on a loopback port of its own for as long as it lives, and forwards what was encrypted.
 #[derive(Debug)]

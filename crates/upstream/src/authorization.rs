@@ -59,7 +59,7 @@ impl Client {
         if bearer.is_none() && !basic {
             return Err(endpoint.denied());
         }
-        match (bearer, endpoint.account.login().await?) {
+        match (bearer, endpoint.account.login(self.timeouts().headers).await?) {
             (Some(_), Some(Login::Token(own))) => {
                 Token::own(&own, self.now()).ok_or_else(|| endpoint.unfit())
             }

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use oci::RegistryHost;
@@ -91,39 +92,46 @@ impl Account {
         matches!(self.source, Source::Nobody)
     }
 
-    /// What can be shown now; nothing where nothing is configured, or Docker's configuration has nothing.
+    /// What can be shown now, and within `patience`; nothing where nothing is configured, or Docker's configuration has
+    /// nothing.
     ///
     /// # Errors
     ///
     /// [`Error::Credentials`].
-    pub(crate) async fn login(&self) -> Result<Option<Login>, Error> {
+    pub(crate) async fn login(&self, patience: Duration) -> Result<Option<Login>, Error> {
         let wrong = |why| Error::Credentials { host: self.host.to_string(), why };
         match &self.source {
             Source::Nobody => Ok(None),
             Source::Given(credentials) => Ok(Some(Login::Password(credentials.clone()))),
             Source::File(path) => {
                 let path = path.clone();
-                self.fetch(move || token(&path)).await.map(Some).map_err(wrong)
+                self.fetch(patience, move || token(&path)).await.map(Some).map_err(wrong)
             }
             Source::Docker { config, key } => {
                 let (config, key) = (config.clone(), key.clone());
-                self.fetch(move || docker(&config, &key)).await.map_err(wrong)
+                self.fetch(patience, move || docker(&config, &key)).await.map_err(wrong)
             }
         }
     }
 
-    /// Off the threads that must not wait.
+    /// Off the threads that must not wait. One that does not end in time goes on by itself, and keeps the only turn as
+    /// long: a helper that hangs costs one thread and one process, however often it is needed.
     async fn fetch<T: Send + 'static>(
         &self,
+        patience: Duration,
         fetch: impl FnOnce() -> Result<T, &'static str> + Send + 'static,
     ) -> Result<T, &'static str> {
         let given_up = "it was given up";
-        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_closed| given_up)?;
-        let fetched = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            fetch()
-        });
-        fetched.await.map_err(|_panicked| given_up)?
+        let fetched = async {
+            let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_closed| given_up)?;
+            let fetched = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                fetch()
+            });
+            fetched.await.map_err(|_panicked| given_up)?
+        };
+        let late = "they did not come in time; does the credential helper wait for somebody?";
+        tokio::time::timeout(patience, fetched).await.map_err(|_late| late)?
     }
 }
 

@@ -75,7 +75,7 @@ pub struct Credentials {
 pub struct Timeouts {
     /// For a connection, name and TLS included.
     pub connect: Duration,
-    /// From a request to its answer's headers.
+    /// From a request to its answer's headers; and for a credential helper of Docker.
     pub headers: Duration,
     /// For the whole of a manifest, a token or a list, and for all before the first byte of a blob.
     pub total: Duration,
@@ -95,7 +95,8 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    pub(crate) fn now(&self) -> Instant {
+    /// The time by it.
+    pub fn now(&self) -> Instant {
         (self.0)()
     }
 }

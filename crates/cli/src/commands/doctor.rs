@@ -98,6 +98,9 @@ fn service(config: &Config, findings: &mut Findings) -> Result<(), CommandError>
         log::check(config, running, findings).await;
         network::upstreams(config, findings).await;
         tls::check(&config.public_url, findings).await;
+        if let Some(files) = &config.tls {
+            tls::file(&files.cert_file, findings);
+        }
     });
     Ok(())
 }

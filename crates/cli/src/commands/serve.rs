@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::config::LogFormat;
-use server::{Service, Surroundings};
+use server::{Reload, Service, Surroundings};
 
-use super::signals::Signals;
+use super::config::warnings;
+use super::signals::{Signals, hangups};
 use crate::args::{Configuration, Listen};
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
@@ -18,6 +19,7 @@ use crate::ui::{Answer, Ui};
 /// pull from every public registry.
 ///
 /// SIGINT and SIGTERM let open answers finish; a second one ends the process at once, which loses no record either.
+/// SIGHUP has certificates and users' files read again, which also happens within ten seconds of their change.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -40,6 +42,9 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let config = args.configuration.load_with(args.listen.listen)?;
     server::telemetry::log::install(config.log_format, ui.verbosity());
     raise_file_limit();
+    for warning in warnings(&config) {
+        tracing::warn!("{warning}");
+    }
     if config.opened_by_port() {
         let port = config.listen.port();
         tracing::warn!(
@@ -61,6 +66,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         let stop = stop()?;
         let service = Service::start(config, Surroundings::default()).await?;
         announce(ui, &service, for_people, pages);
+        reload_on_hangup(service.reload())?;
         service.run(stop).await;
         Ok(Answer::Yes)
     });
@@ -114,6 +120,17 @@ fn stop() -> Result<impl Future<Output = ()> + Send, CommandError> {
             std::process::exit(128 + number);
         });
     })
+}
+
+/// SIGHUP, which would end the process otherwise.
+fn reload_on_hangup(reload: Reload) -> Result<(), CommandError> {
+    let mut hangups = hangups()?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            reload.now();
+        }
+    });
+    Ok(())
 }
 
 /// Every connection takes one or two file descriptors; the soft limit is often 1024.

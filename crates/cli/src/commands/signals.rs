@@ -1,9 +1,15 @@
-//! SIGINT and SIGTERM, which ask a verb that runs for long to end.
+//! SIGINT and SIGTERM, which ask a verb that runs for long to end, and SIGHUP, which asks it to look at its files again.
 //! It must not know what ends with them.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::CommandError;
+
+/// Each SIGHUP from now on; within a runtime.
+pub(super) fn hangups() -> Result<Signal, CommandError> {
+    signal(SignalKind::hangup())
+        .map_err(|error| CommandError::new(error).because_of("cannot wait for signals"))
+}
 
 /// Both signals, from when this was made.
 pub(super) struct Signals {

@@ -29,6 +29,7 @@ fn a_configuration_is_shown_with_the_origin_of_each_value() {
     public = false                                   # default
     anonymous = false                                # default
     publish_names = false                            # default
+    upstreams_mode = "open"                          # default
     log_format = "auto"                              # default
 
     [log]
@@ -45,6 +46,8 @@ fn a_configuration_is_shown_with_the_origin_of_each_value() {
     seen_per_tag_per_day = 64                        # default
     min_free = "1GiB"                                # default
     connections = 4096                               # default
+    connections_per_client = 1024                    # default
+    requests_per_client_per_second = 0               # default
 
     [upstreams."corp.alt"]
     url = "http://127.0.0.1:5001/"
@@ -211,7 +214,7 @@ fn credentials_that_anybody_could_use_are_refused_with_the_ways_out() {
     -- stderr
     error: `listen = "0.0.0.0:80"` is open to the network and the upstreams `corp.alt` have credentials: anyone who reaches this address could read what they can
 
-    hint: listen on loopback behind something that authenticates clients, or accept it with `anonymous = true`
+    hint: let clients log in (`[auth] users_file`), listen on loopback behind something that lets them, or accept it with `anonymous = true`
     "#);
     environment
         .write("config.toml", "[upstreams.\"corp.alt\"]\nusername = \"ci\"\npassword_file = \"nowhere\"\n");

@@ -494,6 +494,38 @@ fn an_upstream_that_does_not_answer_is_found() {
 }
 
 #[test]
+fn the_certificate_that_will_be_shown_is_looked_at() {
+    let environment = TestEnvironment::new();
+    environment.write("cert.pem", testkit::tls::SERVER_PEM);
+    environment.write("key.pem", testkit::tls::SERVER_KEY_PEM);
+    let path = |name: &str| environment.path(name).display().to_string();
+    let table =
+        |chain: &str| format!("[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", path(chain), path("key.pem"));
+    quiet_configuration(&environment, &table("cert.pem"));
+    let output = service_examined(&environment);
+    assert!(output.stdout.contains("ok    tls.cert_file: is good for"), "{output}");
+    quiet_configuration(&environment, &table("key.pem"));
+    let output = service_examined(&environment);
+    assert!(output.stdout.contains("FAIL  tls.cert_file: "), "{output}");
+}
+
+#[test]
+fn a_service_that_speaks_tls_is_asked_over_tls() {
+    let environment = TestEnvironment::new();
+    environment.write("cert.pem", testkit::tls::SERVER_PEM);
+    environment.write("key.pem", testkit::tls::SERVER_KEY_PEM);
+    let path = |name: &str| environment.path(name).display().to_string();
+    let table = format!("[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", path("cert.pem"), path("key.pem"));
+    environment.write("config.toml", &table);
+    let mut service = Service::start(&environment);
+    let address = service.url.split("://").nth(1).unwrap();
+    environment.write("config.toml", &format!("listen = \"{address}\"\n{table}"));
+    let output = service_examined(&environment);
+    assert!(output.stdout.contains("ok    service: ready at"), "{output}");
+    service.stop();
+}
+
+#[test]
 fn a_running_service_is_asked_whether_it_is_ready() {
     let environment = TestEnvironment::new();
     let registry = upstream(&environment);

@@ -9,17 +9,21 @@ use super::{Config, ConfigError};
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
     let refused = |message: String, hint: &str| Err(ConfigError::Refused { message, hint: hint.to_owned() });
     let with_credentials = || {
-        let hosts = config.upstreams.iter().filter(|(_, upstream)| upstream.credentials.is_some());
+        let hosts = config.upstreams.iter().filter(|(_, upstream)| upstream.has_credentials());
         hosts.map(|(host, _)| format!("`{host}`")).collect::<Vec<_>>().join(", ")
     };
-    if config.has_credentials() && !config.listen.ip().is_loopback() && !config.anonymous {
+    if config.has_credentials()
+        && !config.listen.ip().is_loopback()
+        && config.auth.is_none()
+        && !config.anonymous
+    {
         return refused(
             format!(
                 "`listen = \"{}\"` is open to the network and the upstreams {} have credentials: anyone who reaches this address could read what they can",
                 config.listen,
                 with_credentials()
             ),
-            "listen on loopback behind something that authenticates clients, or accept it with `anonymous = true`",
+            "let clients log in (`[auth] users_file`), listen on loopback behind something that lets them, or accept it with `anonymous = true`",
         );
     }
     if config.has_credentials() && config.public && !config.publish_names {
@@ -28,6 +32,12 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
                 "`public = true` would show the names of private repositories of {} in the log, in proofs and on pages",
                 with_credentials()
             ),
+            "set `public = false`, or accept it with `publish_names = true`",
+        );
+    }
+    if config.had_credentials && !config.has_credentials() && config.public && !config.publish_names {
+        return refused(
+            "`public = true` would show the names of private repositories that this log may hold: upstream credentials were configured once".to_owned(),
             "set `public = false`, or accept it with `publish_names = true`",
         );
     }

@@ -30,12 +30,36 @@ const VARIABLES: &[(&str, &str, Setter)] = &[
     ("TLOGISTRY_ANONYMOUS", "anonymous", |file, value| set(&mut file.anonymous, value)),
     ("TLOGISTRY_PUBLISH_NAMES", "publish_names", |file, value| set(&mut file.publish_names, value)),
     ("TLOGISTRY_METRICS_LISTEN", "metrics_listen", |file, value| set(&mut file.metrics_listen, value)),
+    ("TLOGISTRY_UPSTREAMS_MODE", "upstreams_mode", |file, value| choose(&mut file.upstreams_mode, value)),
+    ("TLOGISTRY_ALLOW", "allow", |file, value| list(&mut file.allow, value)),
+    ("TLOGISTRY_TRUSTED_PROXIES", "trusted_proxies", |file, value| list(&mut file.trusted_proxies, value)),
+    ("TLOGISTRY_CLIENT_ADDRESS_HEADER", "client_address_header", |file, value| {
+        choose(&mut file.client_address_header, value)
+    }),
     ("TLOGISTRY_LOG_FORMAT", "log_format", |file, value| choose(&mut file.log_format, value)),
     ("TLOGISTRY_LOG_ORIGIN", "log.origin", |file, value| set(&mut file.log.origin, value)),
     ("TLOGISTRY_LOG_SUPERSEDE", "log.supersede", |file, value| choose(&mut file.log.supersede, value)),
     ("TLOGISTRY_LOG_KEY_FILE", "log.key_file", |file, value| set(&mut file.log.key_file, value)),
     ("TLOGISTRY_LOG_GUARD_FILE", "log.guard_file", |file, value| set(&mut file.log.guard_file, value)),
+    ("TLOGISTRY_TLS_CERT_FILE", "tls.cert_file", |file, value| set(&mut file.tls.cert_file, value)),
+    ("TLOGISTRY_TLS_KEY_FILE", "tls.key_file", |file, value| set(&mut file.tls.key_file, value)),
+    ("TLOGISTRY_AUTH_USERS_FILE", "auth.users_file", |file, value| set(&mut file.auth.users_file, value)),
+    ("TLOGISTRY_AUTH_TOKENS_FILE", "auth.tokens_file", |file, value| set(&mut file.auth.tokens_file, value)),
 ];
+
+/// Of the command line's other verbs.
+pub(super) const OF_OTHER_VERBS: &[&str] = &[
+    "TLOGISTRY_CONFIG",
+    "TLOGISTRY_NO_PROGRESS",
+    "TLOGISTRY_SERVER",
+    "TLOGISTRY_LOG_KEY",
+    "TLOGISTRY_PAGES_DIR",
+];
+
+/// The names of all that set a key.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().map(|(variable, ..)| *variable)
+}
 
 /// Puts every variable that is set over `file`; gives the keys that it set.
 pub(super) fn read(
@@ -56,6 +80,16 @@ fn set<T: std::str::FromStr<Err: std::fmt::Display>>(
     value: &str,
 ) -> Result<(), String> {
     *slot = Some(value.parse().map_err(|error| format!("`{value}`: {error}"))?);
+    Ok(())
+}
+
+/// Separated by commas.
+fn list<T: std::str::FromStr<Err: std::fmt::Display>>(
+    slot: &mut Option<Vec<T>>,
+    value: &str,
+) -> Result<(), String> {
+    let parse = |item: &str| item.trim().parse().map_err(|error: T::Err| error.to_string());
+    *slot = Some(value.split(',').map(parse).collect::<Result<_, String>>()?);
     Ok(())
 }
 
@@ -101,6 +135,13 @@ mod tests {
     fn what_leaf_0_says_for_ever_can_be_set_like_the_name_that_stands_beside_it() {
         let file = with("TLOGISTRY_LOG_SUPERSEDE", "never").unwrap();
         assert_eq!(file.log.supersede, Some(super::super::values::Supersede::Never));
+    }
+
+    #[test]
+    fn a_list_is_separated_by_commas() {
+        let file = with("TLOGISTRY_TRUSTED_PROXIES", "10.0.0.0/8, fd00::1").unwrap();
+        assert_eq!(file.trusted_proxies.unwrap().len(), 2);
+        assert!(with("TLOGISTRY_ALLOW", "ghcr.io,").is_err());
     }
 
     #[test]

@@ -102,6 +102,15 @@ impl ConfigError {
             Self::Unreadable { .. } => {
                 Some("name another with `--config FILE`, or leave it out to use the defaults")
             }
+            Self::Secret { key: "docker_config", .. } => {
+                Some("name Docker's `config.json`, readable by this user")
+            }
+            Self::Secret { key: "token_file", .. } => {
+                Some("the file holds a token and nothing else, and is readable by this user")
+            }
+            Self::Secret { key: "ca_file", .. } => {
+                Some("the file holds certificates as PEM, and is readable by this user")
+            }
             Self::Secret { .. } => {
                 Some("the file holds the password on its first line and is readable by this user")
             }
@@ -135,8 +144,16 @@ fn nearest_key(message: &str) -> Option<String> {
     let rest = message.strip_prefix("unknown field `")?;
     let mut quoted = rest.split('`').step_by(2);
     let wrong = quoted.next()?;
-    let nearest = quoted.min_by_key(|key| distance(wrong, key))?;
-    (distance(wrong, nearest) <= 3).then(|| format!("did you mean `{nearest}`?"))
+    nearest(wrong, quoted).map(|nearest| format!("did you mean `{nearest}`?"))
+}
+
+/// Of what is known that which is closest to `wrong`, if it is close.
+pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (distance(wrong, known), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
+        .map(|(_, known)| known)
 }
 
 /// Levenshtein distance.

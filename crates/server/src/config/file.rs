@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use oci::RegistryHost;
@@ -12,6 +13,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use super::listing::{Allowed, UpstreamsMode};
+use super::proxies::{AddressHeader, Network};
 use super::values::{BlobMode, ByteSize, LogFormat, Publish, RefusalCode, Span, Supersede};
 use crate::policy::{Action, Expression, Mode, OnGone, OnMove, OnYoung, Pattern};
 
@@ -48,8 +51,20 @@ pub(super) struct File {
     pub(super) publish_names: Option<bool>,
     /// A second address for `/metrics` alone; default none, and `/metrics` is on `listen`.
     pub(super) metrics_listen: Option<SocketAddr>,
+    /// Whether clients may name any registry; default `open`.
+    pub(super) upstreams_mode: Option<UpstreamsMode>,
+    /// Registries that clients may name with `upstreams_mode = "listed"`, besides those that are configured.
+    pub(super) allow: Option<Vec<Allowed>>,
+    /// Proxies in front of us whose word on a client's address is taken; default none.
+    pub(super) trusted_proxies: Option<Vec<Network>>,
+    /// The header in which they write it; default `x-forwarded-for`.
+    pub(super) client_address_header: Option<AddressHeader>,
     /// Form of log lines; default `auto`.
     pub(super) log_format: Option<LogFormat>,
+    #[serde(default)]
+    pub(super) tls: TlsTable,
+    #[serde(default)]
+    pub(super) auth: AuthTable,
     #[serde(default)]
     pub(super) log: LogTable,
     #[serde(default)]
@@ -84,6 +99,26 @@ pub(super) struct LogTable {
     pub(super) witness_interval: Option<Span>,
 }
 
+/// `[tls]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsTable {
+    /// The certificate and those that lead to its root, as PEM.
+    pub(super) cert_file: Option<PathBuf>,
+    /// Its key, as PEM.
+    pub(super) key_file: Option<PathBuf>,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AuthTable {
+    /// Lines of `name:hash`, as `htpasswd -B` writes them; bcrypt or argon2id.
+    pub(super) users_file: Option<PathBuf>,
+    /// Lines of `name:sha256:<hex>`, each the hash of a token.
+    pub(super) tokens_file: Option<PathBuf>,
+}
+
 /// `[limits]`; 0 = none.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +137,12 @@ pub(super) struct LimitsTable {
     pub(super) min_free: Option<ByteSize>,
     /// Connections at one time; default 4096.
     pub(super) connections: Option<u32>,
+    /// Connections of one client at one time; default 1024.
+    pub(super) connections_per_client: Option<u32>,
+    /// Requests of one client (an IPv4 address, an IPv6 /64); default 0.
+    pub(super) requests_per_client_per_second: Option<u32>,
+    /// Requests that it may make at once after a pause; default ten seconds' worth.
+    pub(super) requests_per_client_burst: Option<u32>,
 }
 
 /// `[upstreams."<registry name>"]`
@@ -117,12 +158,29 @@ pub(super) struct UpstreamTable {
     pub(super) password_file: Option<PathBuf>,
     /// The password itself; a file is better.
     pub(super) password: Option<SecretString>,
+    /// Docker's `config.json`, with `auths` or credential helpers, instead of a password.
+    pub(super) docker_config: Option<PathBuf>,
+    /// A file that holds a token, instead of a password; read again whenever one is needed.
+    pub(super) token_file: Option<PathBuf>,
     /// Hosts, besides the registry's own, that may issue its tokens.
     #[serde(default)]
     pub(super) token_hosts: Vec<String>,
     /// `host:port` of storage that this registry may redirect to though it is not public.
     #[serde(default)]
     pub(super) redirect_hosts: Vec<String>,
+    /// Questions at one time, streams of blobs not counted; default 64.
+    pub(super) max_concurrency: Option<NonZeroUsize>,
+    /// Roots that are believed besides the system's, as PEM.
+    pub(super) ca_file: Option<PathBuf>,
+    /// `http://…` or `https://…`, through which everything of this registry goes; never from the environment.
+    #[serde(default, deserialize_with = "text::url")]
+    pub(super) proxy: Option<Url>,
+    /// With `proxy_password_file`.
+    pub(super) proxy_username: Option<String>,
+    /// A file whose first line is the proxy's password.
+    pub(super) proxy_password_file: Option<PathBuf>,
+    /// That the proxy resolves names, past our filter of private addresses, is accepted.
+    pub(super) proxy_without_address_filter: Option<bool>,
 }
 
 /// `[[policy]]`

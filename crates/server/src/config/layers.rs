@@ -13,9 +13,14 @@ use url::Url;
 
 use super::environment::{self, Environment};
 use super::error::{ConfigError, line_and_column};
-use super::file::{File, LimitsTable, LogTable, PolicyTable, UpstreamTable};
+use super::file::{AuthTable, File, LimitsTable, LogTable, PolicyTable, TlsTable};
+use super::listing::{Listing, UpstreamsMode};
+use super::upstreams::upstream;
 use super::values::{BlobMode, ByteSize, LogFormat, Publish, RefusalCode, Supersede};
-use super::{Config, CosigningConfig, Limits, LogConfig, Policies, UpstreamConfig, check};
+use super::{
+    AuthConfig, Config, CosigningConfig, Limits, LogConfig, Policies, TlsConfig, TrustedProxies, check,
+    memory,
+};
 use crate::policy::{Action, Defaults, Matcher, Policy, Rule, Terms};
 
 /// What the command line says.
@@ -166,7 +171,7 @@ fn resolve(
     let listen = file.listen.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
     let public_url = match file.public_url {
         Some(url) => url,
-        None => default_url(listen)?,
+        None => default_url(listen, file.tls.cert_file.is_some())?,
     };
     let data_dir = match file.data_dir {
         Some(directory) => directory,
@@ -177,7 +182,19 @@ fn resolve(
         let upstream = upstream(host.as_str(), table)?;
         upstreams.insert(host, upstream);
     }
-    let credentials = upstreams.values().any(|upstream| upstream.credentials.is_some());
+    let credentials = upstreams.values().any(super::UpstreamConfig::has_credentials);
+    let had_credentials = memory::had_credentials(&data_dir);
+    let mode = file.upstreams_mode.unwrap_or_default();
+    if mode == UpstreamsMode::Open && file.allow.is_some() {
+        return Err(ConfigError::Refused {
+            message: "`allow` names registries, but with `upstreams_mode = \"open\"` clients may name any"
+                .to_owned(),
+            hint: "set `upstreams_mode = \"listed\"`, or remove `allow`".to_owned(),
+        });
+    }
+    let AuthTable { users_file, tokens_file } = file.auth;
+    let auth =
+        (users_file.is_some() || tokens_file.is_some()).then_some(AuthConfig { users_file, tokens_file });
     let defaults = Defaults::default();
     let defaults = Defaults {
         on_move: file.on_move.unwrap_or(defaults.on_move),
@@ -196,7 +213,15 @@ fn resolve(
         recheck_timeout: file.recheck_timeout.map_or(Duration::from_secs(2), |span| span.0),
         refusal_code: file.refusal_code.unwrap_or(RefusalCode::ManifestUnverified),
         blobs: file.blobs.unwrap_or(BlobMode::Redirect),
-        public: file.public.unwrap_or(!credentials),
+        public: file.public.unwrap_or(!credentials && !had_credentials && auth.is_none()),
+        listing: Listing::new(mode, upstreams.keys().cloned(), file.allow.unwrap_or_default()),
+        trusted_proxies: TrustedProxies::new(
+            file.trusted_proxies.unwrap_or_default(),
+            file.client_address_header.unwrap_or_default(),
+        ),
+        tls: tls(file.tls)?,
+        auth,
+        had_credentials,
         anonymous: file.anonymous.unwrap_or(false),
         publish_names: file.publish_names.unwrap_or(false),
         metrics_listen: file.metrics_listen,
@@ -287,6 +312,7 @@ fn policy_file(key: &'static str, path: &Path) -> Result<(PathBuf, tlog::Policy)
 
 fn limits(table: &LimitsTable) -> Limits {
     let unless = Budgets::default();
+    let rate = table.requests_per_client_per_second.unwrap_or(0);
     let bytes = |size: &Option<ByteSize>, unless| size.as_ref().map_or(unless, |size| size.0);
     Limits {
         budgets: Budgets {
@@ -302,61 +328,36 @@ fn limits(table: &LimitsTable) -> Limits {
             min_free: bytes(&table.min_free, unless.min_free),
         },
         connections: table.connections.unwrap_or(4_096),
+        connections_per_client: table.connections_per_client.unwrap_or(1_024),
+        requests_per_client_per_second: rate,
+        requests_per_client_burst: table.requests_per_client_burst.unwrap_or(rate.saturating_mul(10)).max(1),
     }
 }
 
-fn upstream(host: &str, table: UpstreamTable) -> Result<UpstreamConfig, ConfigError> {
-    let password = match (table.password, table.password_file) {
-        (Some(_), Some(_)) => {
-            return Err(ConfigError::Refused {
-                message: format!("upstream `{host}` has both `password` and `password_file`"),
-                hint: "keep `password_file`".to_owned(),
-            });
+fn tls(table: TlsTable) -> Result<Option<TlsConfig>, ConfigError> {
+    match (table.cert_file, table.key_file) {
+        (Some(cert_file), Some(key_file)) => Ok(Some(TlsConfig { cert_file, key_file })),
+        (None, None) => Ok(None),
+        (cert_file, _) => {
+            let (given, missing) =
+                if cert_file.is_some() { ("cert_file", "key_file") } else { ("key_file", "cert_file") };
+            Err(ConfigError::Refused {
+                message: format!("`tls.{given}` is set and `tls.{missing}` is not"),
+                hint: format!("add `{missing}` to `[tls]`"),
+            })
         }
-        (Some(password), None) => Some(password),
-        (None, Some(path)) => {
-            let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Secret {
-                upstream: host.to_owned(),
-                key: "password_file",
-                path,
-                source,
-            })?;
-            Some(text.lines().next().unwrap_or_default().into())
-        }
-        (None, None) => None,
-    };
-    let credentials = match (table.username, password) {
-        (Some(username), Some(password)) => Some((username, password)),
-        (None, None) => None,
-        (Some(_), None) => {
-            return Err(ConfigError::Refused {
-                message: format!("upstream `{host}` has a `username` and no password"),
-                hint: "add `password_file`".to_owned(),
-            });
-        }
-        (None, Some(_)) => {
-            return Err(ConfigError::Refused {
-                message: format!("upstream `{host}` has a password and no `username`"),
-                hint: "add `username`".to_owned(),
-            });
-        }
-    };
-    Ok(UpstreamConfig {
-        url: table.url,
-        credentials,
-        token_hosts: table.token_hosts,
-        redirect_hosts: table.redirect_hosts,
-    })
+    }
 }
 
 /// `localhost` for loopback, because that is what `docker pull` takes without TLS.
-fn default_url(listen: SocketAddr) -> Result<Url, ConfigError> {
+fn default_url(listen: SocketAddr, tls: bool) -> Result<Url, ConfigError> {
+    let scheme = if tls { "https" } else { "http" };
     let host = if listen.ip().is_loopback() || listen.ip().is_unspecified() {
         format!("localhost:{}", listen.port())
     } else {
         listen.to_string()
     };
-    parse_url(&format!("http://{host}")).map_err(|message| ConfigError::Flag { flag: "listen", message })
+    parse_url(&format!("{scheme}://{host}")).map_err(|message| ConfigError::Flag { flag: "listen", message })
 }
 
 fn default_data_dir(environment: &Environment<'_>) -> Option<PathBuf> {

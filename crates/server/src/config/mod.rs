@@ -8,10 +8,15 @@ mod environment;
 mod error;
 mod file;
 mod layers;
+mod listing;
+mod memory;
+mod proxies;
 mod show;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 mod values;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,13 +25,17 @@ use std::time::Duration;
 
 use ledger::Budgets;
 use oci::RegistryHost;
-use secrecy::SecretString;
 use url::Url;
 
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::layers::{Flags, Origin, Origins};
+pub use self::listing::{Allowed, Listing, UpstreamsMode};
+pub(crate) use self::memory::remember_credentials;
+pub use self::proxies::{AddressHeader, Network, TrustedProxies};
+pub use self::upstreams::{ProxyConfig, UpstreamConfig};
 pub use self::values::{BlobMode, LogFormat, Publish, RefusalCode, Span, Supersede, ValueError};
+pub use self::warnings::unknown_variables;
 use crate::policy::Policy;
 
 /// Everything that the service is told from outside.
@@ -54,6 +63,16 @@ pub struct Config {
     pub publish_names: bool,
     /// A second address for `/metrics` alone.
     pub metrics_listen: Option<SocketAddr>,
+    /// Which registries clients may name.
+    pub listing: Listing,
+    /// Proxies in front of us whose word on a client's address is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// The certificate; without one clients speak http to us.
+    pub tls: Option<TlsConfig>,
+    /// Who may pull; without it everybody who reaches us.
+    pub auth: Option<AuthConfig>,
+    /// Whether credentials were configured at an earlier start.
+    pub had_credentials: bool,
     /// Form of log lines.
     pub log_format: LogFormat,
     /// The transparency log.
@@ -119,6 +138,24 @@ impl Policies {
     }
 }
 
+/// `[tls]`
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// The certificate and those that lead to its root, as PEM.
+    pub cert_file: PathBuf,
+    /// Its key, as PEM.
+    pub key_file: PathBuf,
+}
+
+/// `[auth]`; at least one of the two.
+#[derive(Clone, Debug)]
+pub struct AuthConfig {
+    /// Names and hashes of passwords.
+    pub users_file: Option<PathBuf>,
+    /// Names and hashes of tokens.
+    pub tokens_file: Option<PathBuf>,
+}
+
 /// `[limits]`; 0 = none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -126,19 +163,12 @@ pub struct Limits {
     pub budgets: Budgets,
     /// Connections at one time.
     pub connections: u32,
-}
-
-/// `[upstreams."<registry name>"]`
-#[derive(Clone, Debug)]
-pub struct UpstreamConfig {
-    /// Where the registry is reached, if not at its own name.
-    pub url: Option<Url>,
-    /// User name and password.
-    pub credentials: Option<(String, SecretString)>,
-    /// Hosts, besides the registry's own, that may issue its tokens.
-    pub token_hosts: Vec<String>,
-    /// `host:port` of storage that it may redirect to though it is not public.
-    pub redirect_hosts: Vec<String>,
+    /// Connections of one client at one time.
+    pub connections_per_client: u32,
+    /// Requests of one client.
+    pub requests_per_client_per_second: u32,
+    /// Requests that it may make at once after a pause.
+    pub requests_per_client_burst: u32,
 }
 
 impl Config {
@@ -149,6 +179,12 @@ impl Config {
 
     /// Whether any upstream has credentials.
     pub fn has_credentials(&self) -> bool {
-        self.upstreams.values().any(|upstream| upstream.credentials.is_some())
+        self.upstreams.values().any(UpstreamConfig::has_credentials)
+    }
+
+    /// Whether `/log`, `/proof` and the pages are there for whoever got as far as asking: for everybody, or for those who
+    /// logged in.
+    pub fn shows_log(&self) -> bool {
+        self.public || self.auth.is_some()
     }
 }

@@ -31,7 +31,30 @@ impl Config {
         if let Some(address) = self.metrics_listen {
             page.text("metrics_listen", address);
         }
+        page.text("upstreams_mode", self.listing.mode());
+        if !self.listing.allowed().is_empty() {
+            page.list("allow", self.listing.allowed());
+        }
+        if !self.trusted_proxies.networks().is_empty() {
+            page.list("trusted_proxies", self.trusted_proxies.networks());
+            page.text("client_address_header", self.trusted_proxies.header());
+        }
         page.text("log_format", self.log_format);
+        if let Some(tls) = &self.tls {
+            page.table("tls");
+            page.text("tls.cert_file", tls.cert_file.display());
+            page.text("tls.key_file", tls.key_file.display());
+        }
+        if let Some(auth) = &self.auth {
+            page.table("auth");
+            for (key, file) in
+                [("auth.users_file", &auth.users_file), ("auth.tokens_file", &auth.tokens_file)]
+            {
+                if let Some(path) = file {
+                    page.text(key, path.display());
+                }
+            }
+        }
         page.table("log");
         page.text("log.origin", &self.log.origin);
         page.text("log.supersede", self.log.supersede);
@@ -70,6 +93,11 @@ impl Config {
         page.bare("limits.seen_per_tag_per_day", budgets.seen_per_tag_per_day);
         page.text("limits.min_free", ByteSize(budgets.min_free));
         page.bare("limits.connections", self.limits.connections);
+        page.bare("limits.connections_per_client", self.limits.connections_per_client);
+        page.bare("limits.requests_per_client_per_second", self.limits.requests_per_client_per_second);
+        if self.limits.requests_per_client_per_second != 0 {
+            page.bare("limits.requests_per_client_burst", self.limits.requests_per_client_burst);
+        }
         page.upstreams();
         page.policy();
         page.text
@@ -99,6 +127,12 @@ impl Page<'_> {
         self.line(format_args!("{assignment:<48} # {origin}"));
     }
 
+    /// A list of strings.
+    fn list<T: Display>(&mut self, key: &str, values: &[T]) {
+        let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+        self.bare(key, toml::Value::from(values));
+    }
+
     fn upstreams(&mut self) {
         for (host, upstream) in &self.config.upstreams {
             self.table(format_args!("upstreams.\"{host}\""));
@@ -108,6 +142,26 @@ impl Page<'_> {
             if let Some((username, _)) = &upstream.credentials {
                 self.line(format_args!("username = {}", toml::Value::String(username.clone())));
                 self.line(format_args!("# a password is set and not shown"));
+            }
+            for (key, path) in [
+                ("docker_config", &upstream.docker_config),
+                ("token_file", &upstream.token_file),
+                ("ca_file", &upstream.ca_file),
+            ] {
+                if let Some(path) = path {
+                    self.line(format_args!("{key} = {}", toml::Value::String(path.display().to_string())));
+                }
+            }
+            if let Some(number) = upstream.max_concurrency {
+                self.line(format_args!("max_concurrency = {number}"));
+            }
+            if let Some(proxy) = &upstream.proxy {
+                self.line(format_args!("proxy = \"{}\"", proxy.url));
+                self.line(format_args!("proxy_without_address_filter = true"));
+                if let Some((username, _)) = &proxy.credentials {
+                    self.line(format_args!("proxy_username = {}", toml::Value::String(username.clone())));
+                    self.line(format_args!("# a password of the proxy is set and not shown"));
+                }
             }
             for (key, hosts) in
                 [("token_hosts", &upstream.token_hosts), ("redirect_hosts", &upstream.redirect_hosts)]

@@ -1,11 +1,12 @@
 //! Accepts connections, bounds them, and lets them finish on shutdown.
 //!
-//! Header size and time, streams and connections are limited here. Knows nothing of routes.
+//! Header size and time, streams, connections and their age are limited here. Knows nothing of routes.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +15,27 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use super::activity::{Activity, Answer};
 use super::body::Body;
+use super::crowd::Crowd;
 use super::idle::Idle;
 
-/// How long a client may take to send a request's headers, and an idle connection is kept.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long nothing may move on a connection; longer than any answer takes to begin.
+/// How long a client may take to shake hands, to say what it speaks, and to send a request's headers.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long a connection is kept on which nothing is asked.
+const QUIET: Duration = Duration::from_secs(60);
+/// How long nothing may move while something is answered; longer than any answer takes to begin.
 const IDLE: Duration = Duration::from_secs(150);
+/// After this long a connection takes no more requests: a client that goes on makes a new one, perhaps elsewhere.
+const AGE: Duration = Duration::from_secs(60 * 60);
+/// Between two questions whether a client of HTTP/2 is still there, and how long it has to answer.
+const PING: Duration = Duration::from_secs(30);
 /// Bytes of request line and headers.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Header lines of one request.
@@ -33,24 +44,37 @@ const MAX_HEADERS: usize = 64;
 const MAX_STREAMS: u32 = 128;
 /// Streams that a client may open and reset before its connection is closed.
 const MAX_RESET_STREAMS: usize = 32;
+/// Streams of a client that we may have to reset before its connection is closed.
+const MAX_ERROR_STREAMS: usize = 64;
 /// How long open answers may take after a shutdown began.
 pub(crate) const DRAIN: Duration = Duration::from_secs(30);
 
-/// Serves `listener`, to at most so many `connections` at one time (0: any number), until `stop` resolves, then drains open connections for at most [`DRAIN`].
-pub(crate) async fn serve<Handle, Answer>(
+/// Who gets in, and how they speak.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// Connections at one time; 0: any number.
+    pub(crate) connections: u32,
+    /// How many of them one client may have.
+    pub(crate) crowd: Option<Arc<Crowd>>,
+    /// For clients that speak TLS; without it none do.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+/// Serves `listener` until `stop` resolves, then drains open connections for at most [`DRAIN`].
+pub(crate) async fn serve<Handle, Handled>(
     listener: TcpListener,
-    connections: u32,
+    place: Place,
     handle: Handle,
     stop: impl Future<Output = ()>,
 ) where
-    Handle: Fn(Request<Incoming>, IpAddr) -> Answer + Clone + Send + Sync + 'static,
-    Answer: Future<Output = Response<Body>> + Send + 'static,
+    Handle: Fn(Request<Incoming>, IpAddr) -> Handled + Clone + Send + Sync + 'static,
+    Handled: Future<Output = Response<Body>> + Send + 'static,
 {
     let builder = builder();
-    let graceful = GracefulShutdown::new();
-    let bound = usize::try_from(connections).ok().filter(|bound| *bound != 0);
+    let bound = usize::try_from(place.connections).ok().filter(|bound| *bound != 0);
     let permits = Arc::new(Semaphore::new(bound.unwrap_or(Semaphore::MAX_PERMITS)));
-    let mut stop = std::pin::pin!(stop);
+    let (stopping, stopped) = watch::channel(());
+    let mut stop = pin!(stop);
     loop {
         let permit = tokio::select! {
             () = &mut stop => break,
@@ -68,33 +92,100 @@ pub(crate) async fn serve<Handle, Answer>(
                 }
             },
         };
+        let peer = peer.ip().to_canonical();
+        let seat = match &place.crowd {
+            None => None,
+            Some(crowd) => match crowd.seat(peer) {
+                None => continue,
+                seat => seat,
+            },
+        };
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "a connection closed before it was served");
             continue;
         }
-        let handle = handle.clone();
-        let address = peer.ip().to_canonical();
-        let service = service_fn(move |request| {
-            let answer = handle(request, address);
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = builder
-            .serve_connection(TokioIo::new(Idle::new(socket, HEADER_TIMEOUT, IDLE)), service)
-            .into_owned();
-        let connection = graceful.watch(connection);
+        let (builder, handle, stopped) = (builder.clone(), handle.clone(), stopped.clone());
+        let tls = place.tls.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            let handle = move |request| handle(request, peer);
+            match tls {
+                None => converse(&builder, socket, handle, stopped).await,
+                Some(tls) => {
+                    if let Some(stream) = shake_hands(&tls, socket).await {
+                        converse(&builder, stream, handle, stopped).await;
+                    }
+                }
             }
-            drop(permit);
+            drop((permit, seat));
         });
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    drop((listener, stopped));
+    // Everybody who holds the other end is told, and it is over when nobody does.
+    stopping.send_replace(());
+    if timeout(DRAIN, stopping.closed()).await.is_err() {
         tracing::warn!(
             seconds = DRAIN.as_secs(),
             "some answers were still open at the end of the grace period"
         );
+    }
+}
+
+async fn shake_hands(
+    tls: &TlsAcceptor,
+    socket: TcpStream,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    match timeout(HEAD, tls.accept(socket)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a client did not come to terms with us on TLS");
+            None
+        }
+        Err(_late) => None,
+    }
+}
+
+/// One connection, from its first byte to its end.
+async fn converse<Io, Handle, Handled>(
+    builder: &Builder<TokioExecutor>,
+    io: Io,
+    handle: Handle,
+    mut stopped: watch::Receiver<()>,
+) where
+    Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    Handle: Fn(Request<Incoming>) -> Handled + Send + Sync + 'static,
+    Handled: Future<Output = Response<Body>> + Send + 'static,
+{
+    let activity = Activity::new();
+    let requests = Arc::clone(&activity);
+    let service = service_fn(move |request| {
+        let open = requests.begin();
+        let answer = handle(request);
+        async move { Ok::<_, Infallible>(answer.await.map(|body| Answer::new(body, open))) }
+    });
+    let io = TokioIo::new(Idle::new(io, Arc::clone(&activity), HEAD, IDLE));
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut age = pin!(sleep(AGE));
+    let mut quiet = pin!(sleep(QUIET));
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            // An error means that the sender is gone, which is the same.
+            _stop = stopped.changed() => {}
+            () = age.as_mut() => {}
+            () = quiet.as_mut() => {
+                let now = Instant::now();
+                let until = activity.quiet_since().map_or(now + QUIET, |since| since + QUIET);
+                if until > now {
+                    quiet.as_mut().reset(until);
+                    continue;
+                }
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+        break connection.await;
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -103,7 +194,8 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        // Counts from the end of the request before.
+        .header_read_timeout(QUIET)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS);
     builder
@@ -111,9 +203,10 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_ERROR_STREAMS)
         .max_header_list_size(16 * 1024)
-        .keep_alive_interval(HEADER_TIMEOUT)
-        .keep_alive_timeout(HEADER_TIMEOUT);
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
     builder
 }
 
@@ -121,40 +214,8 @@ fn builder() -> Builder<TokioExecutor> {
 /// Without the pause a process that is out of file descriptors would spin.
 pub(crate) async fn accept_failed(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-    use crate::edge::body::full;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_says_nothing_gives_its_place_to_another() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let answer = |_request, _client| async { Response::new(full("ok")) };
-        let serving = tokio::spawn(serve(listener, 1, answer, std::future::pending()));
-        for opening in ["", "PRI * HTTP/2.0\r", "GET / HTTP/1.1\r\nHost"] {
-            let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
-            silent.write_all(opening.as_bytes()).await.unwrap();
-            let mut said = Vec::new();
-            let cut = tokio::time::timeout(4 * HEADER_TIMEOUT, silent.read_to_end(&mut said)).await;
-            assert!(cut.is_ok(), "{opening:?} holds the only place");
-        }
-        serving.abort();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_limit_of_nothing_is_no_limit() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let answer = |_request, _client| async { Response::new(full("ok")) };
-        let serving = tokio::spawn(serve(listener, 0, answer, std::future::pending()));
-        let reply = tokio::time::timeout(HEADER_TIMEOUT, testkit::wire::get(&url)).await;
-        assert_eq!(reply.unwrap().status, 200);
-        serving.abort();
-    }
-}
+mod tests;

@@ -2,7 +2,13 @@
 //!
 //! Everything a client sends is parsed here or in `oci`, and nothing of it passes on unparsed.
 
+mod activity;
+mod admission;
 pub(crate) mod body;
+pub(crate) mod buckets;
+pub(crate) mod certificates;
+mod client;
+pub(crate) mod crowd;
 mod idle;
 pub(crate) mod listen;
 mod pages;

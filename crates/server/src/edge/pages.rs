@@ -140,7 +140,9 @@ fn short(reference: &str) -> String {
 
 /// What upstream says now. A page is not a pull: nothing is recorded, and no doubt is settled here.
 async fn ask_upstream(app: &App, subject: &TagName, record: Option<&ledger::Recorded>) -> UpstreamView {
-    let Some(record) = record else { return UpstreamView::NotAsked };
+    let Some(record) = record.filter(|_| app.config.listing.permits(subject.name.host())) else {
+        return UpstreamView::NotAsked;
+    };
     let selector = ManifestSelector::Tag(subject.tag.clone());
     let asked = tokio::time::timeout(UPSTREAM_PATIENCE, app.head_tag(&subject.name, &selector)).await;
     match asked {

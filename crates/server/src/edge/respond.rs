@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, RETRY_AFTER, WARNING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
@@ -113,6 +113,7 @@ pub(crate) fn error(app: &App, error: &Error) -> Response<Body> {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
     retry_after(headers, error, status);
+    challenge(headers, status);
     match error {
         Error::Moved(moved) => {
             record_headers(app, headers, &moved.record);
@@ -141,10 +142,20 @@ pub(crate) fn message(app: &App, error: &Error) -> String {
 
 /// `Retry-After`, for the statuses whose clients look for it.
 pub(crate) fn retry_after(headers: &mut HeaderMap, error: &Error, status: StatusCode) {
-    let wait = error.retry_after().map(|wait| wait.as_secs().max(1));
+    // Rounded up: who comes back a moment too early is turned away again.
+    let seconds =
+        |wait: std::time::Duration| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    let wait = error.retry_after().map(|wait| seconds(wait).max(1));
     let waits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     if let Some(seconds) = wait.or_else(|| waits.then_some(5)) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+/// What `docker login`, skopeo and containerd look for before they show a password. Its realm is never upstream's.
+pub(crate) fn challenge(headers: &mut HeaderMap, status: StatusCode) {
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tlogistry\""));
     }
 }
 
@@ -156,7 +167,7 @@ fn record_headers(app: &App, headers: &mut HeaderMap, record: &RecordHead) {
     headers.insert(TLOG_LOG, app.origin_header.clone());
     insert(headers, TLOG_RECORDED_DIGEST, record.digest.to_string());
     // A URL that is closed to whoever asks proves nothing.
-    if app.config.public {
+    if app.config.shows_log() {
         insert(headers, TLOG_PROOF, app.proof_url(&record.name, &record.tag));
     }
 }
@@ -169,9 +180,14 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         }
         Error::Moved(_) => (StatusCode::FORBIDDEN, app.config.refusal_code.into()),
         Error::Gone(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
-        Error::DeniedByPolicy { .. } | Error::BlobsDenied | Error::Young(_) => {
+        Error::DeniedByPolicy { .. } | Error::BlobsDenied | Error::NotListed { .. } | Error::Young(_) => {
             (StatusCode::FORBIDDEN, ErrorCode::Denied)
         }
+        Error::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized),
+        Error::TooManyAttempts { .. } | Error::TooManyRequests { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
+        }
+        Error::LoginsBusy => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
         Error::Upstream { what, source, .. } => upstream_status(*what, source),
         Error::NotRecorded { known, source, .. } => append_status(*known, source),
         Error::Store { .. } | Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
@@ -255,7 +271,7 @@ fn message_and_detail(app: &App, error: &Error) -> (String, Option<serde_json::V
 /// One sentence that a person can act on: it is all that most clients print.
 fn moved_message(app: &App, moved: &Moved) -> String {
     let record = &moved.record;
-    let evidence = if app.config.public {
+    let evidence = if app.config.shows_log() {
         format!("; evidence: {}", app.page_url(&record.name, &record.tag))
     } else {
         String::new()
@@ -312,7 +328,7 @@ fn record_detail(app: &App, record: &RecordHead) -> serde_json::Value {
         "time": rfc3339(record.time),
         "log": app.ledger.origin(),
     });
-    if let Some(detail) = detail.as_object_mut().filter(|_| app.config.public) {
+    if let Some(detail) = detail.as_object_mut().filter(|_| app.config.shows_log()) {
         detail.insert("proof".to_owned(), json!(app.proof_url(&record.name, &record.tag)));
     }
     detail

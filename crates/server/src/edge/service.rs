@@ -14,7 +14,7 @@ use oci::{ManifestSelector, Name, Route, RouteError};
 use tracing::Instrument as _;
 
 use super::body::{Body, full};
-use super::{pages, request_id, respond};
+use super::{admission, client, pages, request_id, respond};
 use crate::app::App;
 use crate::error::Error;
 use crate::log_api::At;
@@ -32,19 +32,23 @@ struct Seen<'a> {
 }
 
 /// Answers any request; a defect in a handler becomes a 500 and a count.
-pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>, client: IpAddr) -> Response<Body>
+pub(crate) async fn handle<B>(app: Arc<App>, request: Request<B>, peer: IpAddr) -> Response<Body>
 where
     B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync + 'static> + Send,
 {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
+    let client = client::address(&app.config.trusted_proxies, peer, &parts.headers);
     let mut seen = Seen { kind: Kind::Other, upstream: "none", outcome: None };
     let id = app.request_ids.next();
     let span = tracing::info_span!("request", %id, method = %parts.method, path = parts.uri.path());
     let answer = async {
         if parts.method == Method::POST && parts.uri.path() == "/log/cosignature" {
             seen.kind = Kind::Log;
-            return collector::collect(&app, body).await;
+            return match admission::admit(&app, &parts, client).await {
+                Ok(()) => collector::collect(&app, body).await,
+                Err(error) => plain(&app, Err(error)),
+            };
         }
         dispatch(&app, &parts, client, &mut seen).await
     };
@@ -97,11 +101,12 @@ async fn dispatch<'a>(
     if has_body(&parts.headers) {
         return respond::error(app, &Error::RequestBody);
     }
-    let mut response = match path {
-        "/livez" => health::live(),
-        "/readyz" => health::ready(app),
-        "/metrics" if app.config.metrics_listen.is_none() => health::metrics(app),
-        _ => public(app, parts, seen).await,
+    let mut response = match (admission::admit(app, parts, client).await, path) {
+        (Err(error), _) => plain(app, Err(error)),
+        (Ok(()), "/livez") => health::live(),
+        (Ok(()), "/readyz") => health::ready(app),
+        (Ok(()), "/metrics") if app.config.metrics_listen.is_none() => health::metrics(app),
+        (Ok(()), _) => public(app, parts, seen).await,
     };
     if parts.method == Method::HEAD {
         *response.body_mut() = full("");
@@ -120,21 +125,22 @@ async fn registry<'a>(
     if has_body(&parts.headers) && (method == Method::GET || method == Method::HEAD) {
         return Err(Error::RequestBody);
     }
+    admission::admit(app, parts, client).await?;
     let parsed = oci::Request::parse(method.as_str(), parts.uri.path(), parts.uri.query())?;
     let mut label = |kind, name: Option<&Name>| {
         seen.kind = kind;
-        if let Some(name) = name {
-            seen.upstream = app.upstream.label(name.host());
-        }
+        let Some(name) = name else { return Ok(()) };
+        seen.upstream = app.upstream.label(name.host());
+        admission::listed(app, name)
     };
     let mut response = match parsed.route {
         Route::Ping => {
-            label(Kind::Ping, None);
+            label(Kind::Ping, None)?;
             ping()
         }
         Route::Catalog => return Err(Error::Unsupported { what: "_catalog" }),
         Route::Manifest { name, selector: ManifestSelector::Tag(tag) } => {
-            label(Kind::Tag, Some(&name));
+            label(Kind::Tag, Some(&name))?;
             let decision = app.config.policy.decide(&name, &tag);
             let served = resolve::tag(app, Ask { name, tag, decision, client }).await?;
             seen.outcome = Some(match &served {
@@ -145,24 +151,24 @@ async fn registry<'a>(
             manifest(app, method, &parts.headers, &served)
         }
         Route::Manifest { name, selector: ManifestSelector::Digest(digest) } => {
-            label(Kind::Digest, Some(&name));
+            label(Kind::Digest, Some(&name))?;
             allowed(app, &name)?;
             let served = by_digest::manifest(app, &name, digest).await?;
             manifest(app, method, &parts.headers, &served)
         }
         Route::Blob { name, digest } => {
-            label(Kind::Blob, Some(&name));
+            label(Kind::Blob, Some(&name))?;
             allowed(app, &name)?;
             blobs::blob(app, method, &parts.headers, &name, digest).await?
         }
         Route::TagsList { name, query } => {
-            label(Kind::Tags, Some(&name));
+            label(Kind::Tags, Some(&name))?;
             allowed(app, &name)?;
             let namespace = parsed.namespace.as_ref();
             tags_list::page(app, method, &name, &parsed.requested_name, namespace, &query).await?
         }
         Route::Referrers { name, digest, artifact_type } => {
-            label(Kind::Referrers, Some(&name));
+            label(Kind::Referrers, Some(&name))?;
             allowed(app, &name)?;
             referrers::list(app, method, &name, &digest, artifact_type.as_deref()).await?
         }
@@ -222,7 +228,7 @@ async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen<'_
 
 /// Refuses where `public = false`.
 pub(super) fn open(app: &App) -> Result<(), Error> {
-    if app.config.public { Ok(()) } else { Err(Error::NotPublic) }
+    if app.config.shows_log() { Ok(()) } else { Err(Error::NotPublic) }
 }
 
 /// Outside `/v2/` an error is a line of text.
@@ -231,6 +237,7 @@ fn plain(app: &App, answer: Result<Response<Body>, Error>) -> Response<Body> {
         let status = respond::status(app, &error);
         let mut response = respond::text(status, format!("{}\n", respond::message(app, &error)));
         respond::retry_after(response.headers_mut(), &error, status);
+        respond::challenge(response.headers_mut(), status);
         response
     })
 }

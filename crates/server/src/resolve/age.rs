@@ -31,7 +31,7 @@ pub(super) async fn old_enough(app: &Arc<App>, ask: &Ask, served: Served) -> Res
     let (Some(min_age), Some(record)) = (ask.decision.min_age, served.record.clone()) else {
         return Ok(served);
     };
-    let (now, min_age) = (app.clock.now(), min_age.as_secs());
+    let (now, min_age) = (app.now(), min_age.as_secs());
     if record.time.saturating_add(min_age) <= now {
         return Ok(served);
     }

@@ -130,6 +130,17 @@ struct WitnessLabels {
     what: &'static str,
 }
 
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+struct ListenerLabel {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+struct ReloadLabels {
+    what: &'static str,
+    outcome: &'static str,
+}
+
 /// Every metric of the process.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -150,6 +161,10 @@ pub(crate) struct Metrics {
     remaining: Family<RegistryLabel, Gauge>,
     append: Histogram,
     panics: Counter,
+    turned_away: Family<ReasonLabel, Counter>,
+    crowded: Gauge,
+    reloads: Family<ReloadLabels, Counter>,
+    certificate_end: Family<ListenerLabel, Gauge>,
 }
 
 impl Metrics {
@@ -254,6 +269,30 @@ impl Metrics {
                 "Requests that hit a defect",
                 Counter::default(),
             ),
+            turned_away: registered(
+                &mut registry,
+                "tlog_turned_away",
+                "Requests that were not looked at: beyond a client's rate, a wrong login, too many wrong logins",
+                Family::default(),
+            ),
+            crowded: registered(
+                &mut registry,
+                "tlog_connections_turned_away",
+                "Connections closed at once because their client had enough",
+                Gauge::default(),
+            ),
+            reloads: registered(
+                &mut registry,
+                "tlog_reloads",
+                "Certificates and users' files read again, and whether they could be used",
+                Family::default(),
+            ),
+            certificate_end: registered(
+                &mut registry,
+                "tlog_tls_certificate_not_after_seconds",
+                "When the certificate that clients are shown ends, in Unix seconds",
+                Family::default(),
+            ),
             registry,
         }
     }
@@ -310,6 +349,25 @@ impl Metrics {
     /// A handler panicked.
     pub(crate) fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// A request was not looked at.
+    pub(crate) fn turned_away(&self, reason: &'static str) {
+        self.turned_away.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Files were read again.
+    pub(crate) fn reloaded(&self, what: &'static str, usable: bool) {
+        let outcome = if usable { "ok" } else { "failed" };
+        self.reloads.get_or_create(&ReloadLabels { what, outcome }).inc();
+    }
+
+    /// What is known of connections now: how many were closed at once, and when the certificate ends.
+    pub(crate) fn connections(&self, turned_away: u64, certificate_end: Option<u64>) {
+        self.crowded.set(number(turned_away));
+        if let Some(end) = certificate_end {
+            self.certificate_end.get_or_create(&ListenerLabel { listener: "listen" }).set(number(end));
+        }
     }
 
     /// Pulls that registries said last that they allow, by label.

@@ -1,6 +1,8 @@
 //! The whole service over real loopback sockets, in front of a registry with quirks.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod blobs;
@@ -48,5 +50,9 @@ mod ssrf;
 mod starting;
 #[cfg(test)]
 mod tags;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod upstreams;
 #[cfg(test)]
 mod witnesses;

@@ -106,7 +106,12 @@ impl Place {
 
     /// A service that finds addresses by this look-up.
     pub(crate) async fn start_with_lookup(&self, lookup: upstream::Lookup) -> Running {
-        self.try_start_in(Surroundings { lookup, ..self.surroundings() }).await.unwrap()
+        self.start_in(Surroundings { lookup, ..self.surroundings() }).await
+    }
+
+    /// A service in other surroundings.
+    pub(crate) async fn start_in(&self, surroundings: Surroundings) -> Running {
+        self.try_start_in(surroundings).await.unwrap()
     }
 
     async fn try_start_in(&self, surroundings: Surroundings) -> Result<Running, ServeError> {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use oci::RegistryHost;
 use reqwest::header::DATE;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use server::config::Config;
 use url::Url;
 
@@ -33,8 +33,10 @@ pub(super) enum Running {
 /// Asks the service itself.
 pub(super) async fn service(config: &Config, findings: &mut Findings) -> Running {
     let address = reachable(config.listen);
-    let Ok(url) = Url::parse(&format!("http://{address}/readyz")) else { return Running::No };
-    let answer = match ask(&url, true).await {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let Ok(url) = Url::parse(&format!("{scheme}://{address}/readyz")) else { return Running::No };
+    // Our own socket, by its address, which no certificate names; whether clients trust it is asked at `public_url`.
+    let answer = match ask(&url, true, |builder| builder.tls_danger_accept_invalid_certs(true)).await {
         Ok(answer) => answer,
         Err(_unreachable) => {
             findings.ok("service", format!("not running at `{address}`"));
@@ -59,7 +61,7 @@ pub(super) async fn upstreams(config: &Config, findings: &mut Findings) {
         let subject = format!("upstream {host}");
         let Some(url) = upstream.url.clone().or_else(|| own_url(host)) else { continue };
         let Ok(url) = url.join("v2/") else { continue };
-        match ask(&url, false).await {
+        match ask(&url, false, |builder| builder).await {
             Ok(answer) => {
                 check_answer(&subject, &url, &answer, findings);
                 let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
@@ -106,7 +108,11 @@ fn check_clock(subject: &str, date: Option<&str>, now: SystemTime, findings: &mu
     }
 }
 
-async fn ask(url: &Url, with_body: bool) -> Result<Response, reqwest::Error> {
+async fn ask(
+    url: &Url,
+    with_body: bool,
+    set_up: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Response, reqwest::Error> {
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
@@ -115,7 +121,7 @@ async fn ask(url: &Url, with_body: bool) -> Result<Response, reqwest::Error> {
         .timeout(TIMEOUT);
     // A proxy of the environment has another loopback.
     let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
-    let client = builder.build()?;
+    let client = set_up(builder).build()?;
     let request = if with_body { client.get(url.clone()) } else { client.head(url.clone()) };
     request.send().await
 }

@@ -1,10 +1,13 @@
-//! The certificate that clients see at `public_url`: whether this machine trusts it, and how long it is good for.
+//! The certificate that clients see at `public_url`: whether this machine trusts it, and how long it is good for; and the
+//! one in `tls.cert_file`, which is the next that they will see.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -24,13 +27,25 @@ pub(super) async fn check(public: &Url, findings: &mut Findings) {
         return;
     }
     match tokio::time::timeout(TIMEOUT, certificate(public)).await {
-        Ok(Ok(der)) => judge(&der, SystemTime::now(), findings),
+        Ok(Ok(der)) => judge("certificate", &der, SystemTime::now(), findings),
         Ok(Err(error)) => findings.fail(
             "certificate",
             format!("`{public}`: {}", chain(&error)),
             "clients that do not trust it need its CA: `tlogistry config client NAME --ca FILE`; an expired one has to be renewed",
         ),
         Err(_elapsed) => findings.fail("certificate", format!("`{public}` does not answer"), "check name and network"),
+    }
+}
+
+/// The first certificate of `tls.cert_file`.
+pub(super) fn file(path: &Path, findings: &mut Findings) {
+    match CertificateDer::from_pem_file(path) {
+        Ok(der) => judge("tls.cert_file", &der, SystemTime::now(), findings),
+        Err(error) => findings.fail(
+            "tls.cert_file",
+            format!("`{}`: {}", path.display(), chain(&error)),
+            "it holds a certificate and those that lead to its root, as PEM",
+        ),
     }
 }
 
@@ -47,22 +62,22 @@ async fn certificate(public: &Url) -> std::io::Result<Vec<u8>> {
     Ok(first.map(|certificate| certificate.as_ref().to_vec()).unwrap_or_default())
 }
 
-fn judge(der: &[u8], now: SystemTime, findings: &mut Findings) {
+fn judge(subject: &str, der: &[u8], now: SystemTime, findings: &mut Findings) {
     let certificate = match Certificate::from_der(der) {
         Ok(certificate) => certificate,
         Err(error) => {
-            findings.fail("certificate", format!("does not parse: {error}"), "renew it");
+            findings.fail(subject, format!("does not parse: {error}"), "renew it");
             return;
         }
     };
     let end = UNIX_EPOCH + certificate.tbs_certificate().validity().not_after.to_unix_duration();
     let renew = "renew it; clients refuse an expired one, so nothing is pulled";
     match end.duration_since(now) {
-        Err(_past) => findings.fail("certificate", "has expired", renew),
+        Err(_past) => findings.fail(subject, "has expired", renew),
         Ok(left) if left < SOON => {
-            findings.warn("certificate", format!("expires in {} days", left.as_secs() / 86_400), renew);
+            findings.warn(subject, format!("expires in {} days", left.as_secs() / 86_400), renew);
         }
-        Ok(left) => findings.ok("certificate", format!("is good for {} days", left.as_secs() / 86_400)),
+        Ok(left) => findings.ok(subject, format!("is good for {} days", left.as_secs() / 86_400)),
     }
 }
 
@@ -79,7 +94,7 @@ mod tests {
     fn a_certificate_that_ends_is_found_before_it_does() {
         let levels = |der: &[u8], seconds: u64| {
             let mut findings = Findings::default();
-            judge(der, UNIX_EPOCH + Duration::from_secs(seconds), &mut findings);
+            judge("certificate", der, UNIX_EPOCH + Duration::from_secs(seconds), &mut findings);
             findings.levels()
         };
         let day = 86_400;
