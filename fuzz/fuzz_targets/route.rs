@@ -16,7 +16,18 @@ fuzz_target!(|text: &str| {
                 assert_eq!(oci::Digest::parse(&digest.to_string()), Ok(digest));
             }
         }
-        Route::Blob { name, .. } | Route::TagsList { name, .. } | Route::Referrers { name, .. } => canonical(&name),
+        Route::Extensions { name: None } => {}
+        Route::TagHistory { name, tag, query } => {
+            canonical(&name);
+            assert_eq!(oci::Tag::parse(tag.as_str()).as_ref(), Ok(&tag));
+            let further = oci::HistoryQuery::parse(&query.further(7));
+            assert_eq!(further, Ok(oci::HistoryQuery { below: Some(7), ..query }));
+        }
+        Route::Blob { name, .. }
+        | Route::TagsList { name, .. }
+        | Route::Referrers { name, .. }
+        | Route::Extensions { name: Some(name) }
+        | Route::UpdateHistory { name, .. } => canonical(&name),
     }
 });
 

@@ -19,7 +19,7 @@ use crate::error::{AppendError, ClockError, Error, ReadOnly};
 use crate::lookup::{self, RecordCache};
 use crate::record::{Entry, Recorded};
 use crate::signer::Signer;
-use crate::store::{self, CheckpointRow, TagRow, corrupt};
+use crate::store::{self, CheckpointRow, Kept, TagRow, corrupt};
 use crate::submission::{Appended, ManifestBytes, Submission};
 
 /// Seconds that the clock may be behind the last leaf.
@@ -251,14 +251,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn keep(&self, name: &Name, manifest: &ManifestBytes) -> rusqlite::Result<()> {
-        let connection = self.terms.connection;
-        let (digest, media_type) = (manifest.digest(), manifest.media_type());
-        store::insert_manifest(connection, name, &digest, media_type, manifest.bytes(), self.terms.now)?;
-        for child in manifest.children() {
-            store::insert_named(connection, name, child)?;
-        }
-        Ok(())
+    /// Keeps a manifest that the leaf at `index` records; without one, what was noted of it stays.
+    fn keep(&self, name: &Name, manifest: &ManifestBytes, index: Option<u64>) -> rusqlite::Result<()> {
+        let kept = Kept {
+            name,
+            digest: &manifest.digest(),
+            media_type: manifest.media_type(),
+            bytes: manifest.bytes(),
+            children: manifest.children(),
+        };
+        store::insert_manifest(self.terms.connection, &kept, index, self.terms.now)
     }
 
     /// Appends a further leaf of a key that the map holds.
@@ -277,7 +279,7 @@ impl<'a> Draft<'a> {
         store::insert_change(self.terms.connection, &key, index)?;
         let record = self.append_record(key, leaf)?;
         if let Some((name, manifest)) = manifest {
-            self.keep(name, manifest)?;
+            self.keep(name, manifest, Some(index))?;
         }
         Ok(Appended::Recorded(record))
     }

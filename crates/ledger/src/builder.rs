@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use oci::{ManifestType, Name, Sha256Digest};
 use rusqlite::Connection;
 use taglog::{Broken, Leaf, Replay, TagKey};
 use tlog::{Hash, leaf_hash};
@@ -13,7 +12,7 @@ use crate::cosignatures::Cosignature;
 use crate::edge::Edge;
 use crate::error::{Doing, Error};
 use crate::schema;
-use crate::store::{self, CheckpointRow, HeadRow, TagRow};
+use crate::store::{self, CheckpointRow, HeadRow, Kept, TagRow};
 
 /// Leaves of one transaction. The file has no name yet, so all that matters is that it is durable in the end.
 const LEAVES: u64 = 16_384;
@@ -76,22 +75,9 @@ impl Builder {
         self.leaf(&index.to_bytes()).map(drop)
     }
 
-    /// Keeps a manifest under `name`, and wants those that it names.
-    pub(crate) fn manifest(
-        &self,
-        name: &Name,
-        digest: &Sha256Digest,
-        media_type: ManifestType,
-        bytes: &[u8],
-        children: &[Sha256Digest],
-        now: u64,
-    ) -> Result<(), Error> {
-        let connection = &self.connection;
-        store::insert_manifest(connection, name, digest, media_type, bytes, now).doing("write manifests")?;
-        children
-            .iter()
-            .try_for_each(|child| store::insert_named(connection, name, child))
-            .doing("write manifests")
+    /// Keeps a manifest, and wants those that it names.
+    pub(crate) fn manifest(&self, kept: &Kept<'_>, now: u64) -> Result<(), Error> {
+        store::insert_manifest(&self.connection, kept, None, now).doing("write manifests")
     }
 
     /// Keeps a cosigned checkpoint.
@@ -137,7 +123,7 @@ impl Builder {
         }
         let Some((name, tag, digest)) = leaf.current() else { return Ok(()) };
         let (key, is_tag) = (TagKey::of(name, tag), matches!(leaf, Leaf::Tag(_)));
-        store::insert_named(connection, name, digest).doing(DOING)?;
+        store::insert_named(connection, name, digest, Some(index)).doing(DOING)?;
         if !known {
             let row = TagRow { index, first: index, had_tag: is_tag };
             return store::insert_tag(connection, &key, row).doing(DOING);

@@ -1,15 +1,19 @@
 //! Proofs at a published checkpoint (design §4): inclusion of the last index leaf, and the map's word on a tag or on
 //! all tags of a repository. It must not know who asks, and never lets "not yet published" look like "never recorded".
 
+use std::sync::Arc;
+
 use oci::{Name, TagName};
-use taglog::{MAX_PREFIX_TAGS, PrefixParts, ProofParts, TagKey, assemble, assemble_prefix};
-use tlog::inclusion_proof_of_next;
+use taglog::{MAX_PREFIX_TAGS, PrefixParts, PrefixProof, ProofParts, TagKey, assemble, assemble_prefix};
+use tlog::{TlogProof, inclusion_proof_of_next};
 
 use crate::error::Error;
 use crate::lookup;
 use crate::published::Published;
+use crate::record::Recorded;
 use crate::shared::Shared;
 use crate::store;
+use crate::tiles;
 
 /// The proof of what the map of `published` says of `tag`.
 pub(crate) fn tag_proof(shared: &Shared, published: &Published, tag: &TagName) -> Result<String, Error> {
@@ -47,12 +51,8 @@ pub(crate) fn repository_proof(shared: &Shared, published: &Published, name: &Na
     if shared.newest.load().map.count_under(&prefix) != proof.entries().len() as u64 {
         return Err(Error::NotYetPublished { name: name.to_string() });
     }
-    let read = |index| shared.readers.with(|connection| store::entry(connection, index));
-    let leaf = |(key, value): &_| {
-        let record = lookup::record(key, value, &shared.records, read)?;
-        Ok(record.entry().bytes.to_vec())
-    };
-    let leaves: Vec<Vec<u8>> = proof.entries().iter().map(leaf).collect::<Result<_, Error>>()?;
+    let leaves =
+        records(shared, &proof)?.iter().map(|record| record.entry().bytes.to_vec()).collect::<Vec<_>>();
     Ok(assemble_prefix(&PrefixParts {
         checkpoint: &published.note,
         size: published.size,
@@ -61,4 +61,30 @@ pub(crate) fn repository_proof(shared: &Shared, published: &Published, name: &Na
         map: &proof,
         leaves: &leaves,
     }))
+}
+
+/// The records of all tags of `name` in `published`.
+pub(crate) fn repository(
+    shared: &Shared,
+    published: &Published,
+    name: &Name,
+) -> Result<Vec<Arc<Recorded>>, Error> {
+    records(shared, &published.map.prove_prefix(&TagKey::repository(name), MAX_PREFIX_TAGS)?)
+}
+
+fn records(shared: &Shared, proof: &PrefixProof) -> Result<Vec<Arc<Recorded>>, Error> {
+    let read = |index| shared.readers.with(|connection| store::entry(connection, index));
+    proof.entries().iter().map(|(key, value)| lookup::record(key, value, &shared.records, read)).collect()
+}
+
+/// The proof that the leaf at `index` is in `published`, with the leaf as its `extra`.
+pub(crate) fn entry_proof(shared: &Shared, published: &Published, index: u64) -> Result<String, Error> {
+    let entry = tiles::leaf(&published.edge, &shared.readers, index)?;
+    let proof = TlogProof {
+        extra: Some(entry.bytes.to_vec()),
+        index,
+        hashes: tiles::inclusion_proof(&published.edge, &shared.readers, index)?,
+        checkpoint: published.note.parse()?,
+    };
+    Ok(proof.to_string())
 }

@@ -141,6 +141,48 @@ impl Ledger {
         export::write(&source, directory, progress)
     }
 
+    /// The earliest leaf of the published log that recorded `digest` under `name`, or an index that names it; `None` where
+    /// there is none, or where it was recorded by a version that did not note it.
+    ///
+    /// # Errors
+    /// A leaf that is not what its tile says is [`Error::Corrupt`]; as [`Ledger::published`].
+    pub fn first_recorded(&self, name: &Name, digest: &Sha256Digest) -> Result<Option<Entry>, Error> {
+        let shared = self.shared();
+        let index = shared.readers.with(|connection| store::first_index(connection, name, digest))?;
+        let Some(index) = index else { return Ok(None) };
+        let published = shared.published()?;
+        if index >= published.size {
+            return Ok(None);
+        }
+        let entry = shared.alarmed(tiles::leaf(&published.edge, &shared.readers, index))?;
+        // The row is only a hint: the leaf has to speak of that name.
+        Ok(entry.leaf.current().is_some_and(|(of, ..)| of == name).then_some(entry))
+    }
+
+    /// The current record of every tag of `name` in the published log, in no order.
+    ///
+    /// # Errors
+    /// As [`Ledger::repository_proof`].
+    pub fn tags(&self, name: &Name) -> Result<Vec<Arc<Recorded>>, Error> {
+        let shared = self.shared();
+        let published = shared.published()?;
+        shared.alarmed(proof::repository(shared, &published, name))
+    }
+
+    /// A C2SP tlog-proof that the leaf at `index` is in the published log; the leaf is its `extra`. `None` beyond it.
+    ///
+    /// # Errors
+    /// A leaf or tile that is not what the tree says is [`Error::Corrupt`]; as [`Ledger::published`].
+    pub fn entry_proof(&self, index: u64) -> Result<Option<String>, Error> {
+        let shared = self.shared();
+        shared.can_prove()?;
+        let published = shared.published()?;
+        if index >= published.size {
+            return Ok(None);
+        }
+        shared.alarmed(proof::entry_proof(shared, &published, index)).map(Some)
+    }
+
     /// Every leaf of `key` in the published log, oldest first; empty for a key that was never recorded.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::record::Recorded;
 use crate::schema::{self, Access};
-use crate::store::{self, Order, TagRow, corrupt};
+use crate::store::{self, Kept, Order, TagRow, corrupt};
 use crate::submission::ManifestBytes;
 
 /// Records between two calls of the progress function.
@@ -155,7 +155,8 @@ impl Carried<'_> {
             let manifest = manifest.ok_or_else(|| corrupt(format!("the manifest `{digest}`")))?;
             let now = self.options.clock.now();
             let (name, children) = (&subject.name, manifest.children());
-            self.builder.manifest(name, &digest, row.media_type, &bytes, children, now)?;
+            let kept = Kept { name, digest: &digest, media_type: row.media_type, bytes: &bytes, children };
+            self.builder.manifest(&kept, now)?;
             waiting.extend(children);
         }
         Ok(())

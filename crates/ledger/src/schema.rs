@@ -19,7 +19,7 @@ const APPLICATION_ID: i32 = 0x746c_6f67;
 const STATEMENTS: usize = 64;
 
 /// Each entry brings a database from the version of its position to the next.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Full tiles only: a partial tile is a prefix of the current one. `tags` is what decides first-seen; `changes` are a
 /// key's leaves after its first. A row of `manifest_names` with `fetched` 0 says that an index kept under this name
@@ -89,6 +89,10 @@ const VERSION_2: &str = "
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE log_keys (vkey TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ";
+
+/// `idx` is the earliest leaf that recorded the digest under that name, or an index that names it; NULL where it was
+/// recorded before this version.
+const VERSION_3: &str = "ALTER TABLE manifest_names ADD COLUMN idx INTEGER;";
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

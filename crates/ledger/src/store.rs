@@ -315,37 +315,69 @@ pub(crate) fn standing(
     })
 }
 
-/// Keeps the bytes of `digest`, once, and lets them be served under `name`.
-pub(crate) fn insert_manifest(
+/// The earliest leaf that recorded `digest` under `name`, or an index that names it, as far as that was noted.
+pub(crate) fn first_index(
     connection: &Connection,
     name: &Name,
     digest: &Sha256Digest,
-    media_type: ManifestType,
-    bytes: &[u8],
+) -> Result<Option<u64>, Error> {
+    let found: Option<Option<i64>> = connection
+        .prepare_cached("SELECT idx FROM manifest_names WHERE digest = ? AND name = ?")
+        .and_then(|mut read| {
+            read.query_row(params![digest.as_bytes(), name.as_str()], |row| row.get(0)).optional()
+        })
+        .doing("read the first record of a manifest")?;
+    found.flatten().map(|index| unsigned(index, "the first record of a manifest")).transpose()
+}
+
+/// Bytes to keep.
+pub(crate) struct Kept<'a> {
+    pub(crate) name: &'a Name,
+    pub(crate) digest: &'a Sha256Digest,
+    pub(crate) media_type: ManifestType,
+    pub(crate) bytes: &'a [u8],
+    /// Those that it names, whose bytes are kept once they pass through.
+    pub(crate) children: &'a [Sha256Digest],
+}
+
+/// Keeps the bytes of a manifest, once, and lets them be served under its name. `index` is the leaf that records it; what
+/// was noted of it before stays.
+pub(crate) fn insert_manifest(
+    connection: &Connection,
+    kept: &Kept<'_>,
+    index: Option<u64>,
     now: u64,
 ) -> rusqlite::Result<()> {
+    let Kept { name, digest, media_type, bytes, children } = kept;
     connection
         .prepare_cached(
             "INSERT INTO manifests (digest, media_type, bytes, kept) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )?
         .execute(params![digest.as_bytes(), media_type.as_str(), bytes, signed(now)])?;
-    connection
+    let first: Option<i64> = connection
         .prepare_cached(
-            "INSERT INTO manifest_names VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET fetched = 1 WHERE fetched = 0",
+            "INSERT INTO manifest_names VALUES (?, ?, 1, ?)
+             ON CONFLICT DO UPDATE SET fetched = 1, idx = coalesce(idx, excluded.idx) RETURNING idx",
         )?
-        .execute(params![digest.as_bytes(), name.as_str()])
-        .map(drop)
+        .query_row(params![digest.as_bytes(), name.as_str(), index.map(signed)], |row| row.get(0))?;
+    let first = first.and_then(|first| u64::try_from(first).ok());
+    children.iter().try_for_each(|child| insert_named(connection, name, child, first))
 }
 
-/// Notes that an index kept under `name` names `digest`, so that its bytes are kept once they pass through.
+/// Notes that the leaf at `index`, or an index kept under `name` which it recorded, names `digest`: its bytes are kept once
+/// they pass through.
 pub(crate) fn insert_named(
     connection: &Connection,
     name: &Name,
     digest: &Sha256Digest,
+    index: Option<u64>,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO manifest_names VALUES (?, ?, 0) ON CONFLICT DO NOTHING")?
-        .execute(params![digest.as_bytes(), name.as_str()])
+        .prepare_cached(
+            "INSERT INTO manifest_names VALUES (?, ?, 0, ?)
+             ON CONFLICT DO UPDATE SET idx = excluded.idx WHERE idx IS NULL",
+        )?
+        .execute(params![digest.as_bytes(), name.as_str(), index.map(signed)])
         .map(drop)
 }
 

@@ -3,7 +3,9 @@
 //! It must not know HTTP, or which tree may be shown; nothing beyond the tree it is given is ever given out.
 
 use bytes::Bytes;
-use tlog::{EntriesId, Hash, Node, TILE_WIDTH, TileId, encode_entry, leaf_hash, prove_consistency};
+use tlog::{
+    EntriesId, Hash, Node, TILE_WIDTH, TileId, encode_entry, leaf_hash, prove_consistency, prove_inclusion,
+};
 
 use crate::edge::{self, Edge, perfect_root};
 use crate::error::Error;
@@ -49,6 +51,11 @@ pub(crate) fn leaf(tree: &Edge, readers: &Readers, index: u64) -> Result<Entry, 
     let expected = hashes.as_ref().and_then(|hashes| hashes.last());
     let expected = expected.ok_or_else(|| corrupt(format!("leaf {index}")))?;
     readers.with(|connection| lookup::entry(connection, index, expected))
+}
+
+/// The proof that the tree has the leaf at `index`.
+pub(crate) fn inclusion_proof(tree: &Edge, readers: &Readers, index: u64) -> Result<Vec<Hash>, Error> {
+    prove_inclusion(index, tree.size(), &mut |node| subtree(tree, readers, node))
 }
 
 /// The proof that the tree of `new` leaves begins with that of `old`.

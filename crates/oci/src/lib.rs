@@ -8,6 +8,7 @@
 mod challenge;
 mod digest;
 mod error;
+mod history;
 mod link;
 mod manifest;
 mod media_type;
@@ -19,7 +20,8 @@ mod route;
 pub use self::challenge::{Challenge, Scheme, parse_challenges};
 pub use self::digest::{Digest, DigestError, Digester, Sha256Digest};
 pub use self::error::{Envelope, ErrorCode};
-pub use self::link::{Link, TagsQuery};
+pub use self::history::{HistoryQuery, TimeSpan};
+pub use self::link::{Link, PageToken, TagsQuery};
 pub use self::manifest::{MAX_MANIFEST, Manifest, ManifestError};
 pub use self::media_type::ManifestType;
 pub use self::name::{Name, NameError, RegistryHost, Tag, TagName};

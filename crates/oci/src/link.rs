@@ -15,6 +15,49 @@ pub struct TagsQuery {
     pub n: Option<u32>,
     /// The tag after which the page begins.
     pub last: Option<String>,
+    /// Where upstream said that the page begins, in its own words; then the others are none.
+    pub token: Option<PageToken>,
+}
+
+/// The query of upstream's link to a next page, where it is not `n` and `last`: some registries write tokens of their own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PageToken(String);
+
+impl PageToken {
+    /// Takes a query of `key=value` pairs, of unreserved characters and escapes alone, up to 2,048 characters.
+    pub fn parse(query: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        let is_key = |key: &str| !key.is_empty() && key != "ns" && key.bytes().all(plain);
+        let is_value = |value: &str| {
+            value
+                .bytes()
+                .all(|byte| plain(byte) || matches!(byte, b'%' | b'/' | b':' | b'=' | b',' | b'+' | b'@'))
+                && decode_query_value(value).is_some()
+        };
+        let whole = query.len() <= MAX_QUERY
+            && query
+                .split('&')
+                .all(|pair| pair.split_once('=').is_some_and(|(key, value)| is_key(key) && is_value(value)));
+        whole.then(|| Self(query.to_owned()))
+    }
+
+    /// As upstream wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As one value of a query of ours.
+    fn escaped(&self) -> String {
+        let mut escaped = String::with_capacity(self.0.len() + 16);
+        for c in self.0.chars() {
+            match c {
+                'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '.' | '_' | '~' => escaped.push(c),
+                // Ascii, as `parse` saw to it.
+                c => escaped.push_str(&format!("%{:02X}", u32::from(c))),
+            }
+        }
+        escaped
+    }
 }
 
 /// The header's two directions.
@@ -45,6 +88,9 @@ impl Link {
         if let Some(last) = &next.last {
             query.push(format!("last={last}"));
         }
+        if let Some(token) = &next.token {
+            query.push(format!("token={}", token.escaped()));
+        }
         if let Some(namespace) = namespace {
             query.push(format!("ns={namespace}"));
         }
@@ -68,19 +114,19 @@ fn is_next(parameters: &str) -> bool {
 
 fn tags_query(target: &str) -> Option<TagsQuery> {
     let (_, query) = target.split_once('?')?;
+    let query = query.split('#').next().unwrap_or_default();
     let mut next = TagsQuery::default();
     for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match key {
             "n" => next.n = value.parse().ok(),
-            "last" => {
-                let last = decode_query_value(value)?;
-                crate::Tag::parse(&last).ok()?;
-                next.last = Some(last);
-            }
+            "last" => next.last = decode_query_value(value).filter(|last| crate::Tag::parse(last).is_ok()),
             _ => {}
         }
     }
-    next.last.is_some().then_some(next)
+    if next.last.is_some() {
+        return Some(next);
+    }
+    Some(TagsQuery { token: Some(PageToken::parse(query)?), ..TagsQuery::default() })
 }
 
 #[cfg(test)]
@@ -89,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_next_page_is_read_in_any_spelling() {
-        let expected = TagsQuery { n: Some(2), last: Some("v2".to_owned()) };
+        let expected = TagsQuery { n: Some(2), last: Some("v2".to_owned()), token: None };
         for header in [
             "</v2/org/app/tags/list?n=2&last=v2>; rel=\"next\"",
             "<https://reg.example/v2/org/app/tags/list?last=v2&n=2>;rel=next",
@@ -117,16 +163,33 @@ mod tests {
             "<>",
             "</v2/a/tags/list>; rel=\"next\"",
             "</x?n=2&last=v2>; rel=\"prev\"",
-            "</x?last=a%2Fb>; rel=next",
             "</x?last=%zz>; rel=next",
+            "</x?next_page=%00>; rel=next",
+            "</x?ns=evil.example>; rel=next",
+            "</x?next_page=a b>; rel=next",
+            "</x?next_page>; rel=next",
         ] {
             assert_eq!(Link::next_tags(header), None, "{header}");
         }
     }
 
     #[test]
+    fn a_token_of_upstreams_own_goes_through_our_link_unchanged() {
+        let next =
+            Link::next_tags("</v2/org/app/tags/list?next_page=gAAA%3D%3D&n=50>; rel=\"next\"").unwrap();
+        assert_eq!(next.token.as_ref().unwrap().as_str(), "next_page=gAAA%3D%3D&n=50");
+        let link = Link::tags_list("quay.io/org/app", None, &next);
+        let (_, query) = link.split_once('?').unwrap();
+        let (query, _) = query.split_once('>').unwrap();
+        assert_eq!(query, "token=next_page%3DgAAA%253D%253D%26n%3D50");
+        let request = crate::Request::parse("GET", "/v2/quay.io/org/app/tags/list", Some(query)).unwrap();
+        let crate::Route::TagsList { query, .. } = request.route else { panic!() };
+        assert_eq!(query, next);
+    }
+
+    #[test]
     fn our_link_stays_in_the_clients_name_space() {
-        let next = TagsQuery { n: Some(2), last: Some("v2".to_owned()) };
+        let next = TagsQuery { n: Some(2), last: Some("v2".to_owned()), token: None };
         let link = Link::tags_list("ghcr.io/org/app", None, &next);
         assert_eq!(link, "</v2/ghcr.io/org/app/tags/list?n=2&last=v2>; rel=\"next\"");
         assert_eq!(Link::next_tags(&link), Some(next.clone()));

@@ -4,7 +4,10 @@
 //! the `%3A` that some clients write in digests is refused before anything is looked at.
 
 use crate::name::{names_a_registry, shortened};
-use crate::{Digest, DigestError, ErrorCode, Name, NameError, RegistryHost, Tag, TagsQuery};
+use crate::{
+    Digest, DigestError, ErrorCode, HistoryQuery, Name, NameError, PageToken, RegistryHost, Tag, TagsQuery,
+    TimeSpan,
+};
 
 /// A parsed request to `/v2/…`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,6 +57,29 @@ pub enum Route {
         /// Of which kind only.
         artifact_type: Option<String>,
     },
+    /// `/v2/_oci/ext/discover`, or the same of a repository.
+    Extensions {
+        /// The repository; none for the registry.
+        name: Option<Name>,
+    },
+    /// `/v2/<name>/_oci/tag-history/<tag>`
+    TagHistory {
+        /// The repository.
+        name: Name,
+        /// The tag.
+        tag: Tag,
+        /// Which part.
+        query: HistoryQuery,
+    },
+    /// `/v2/<name>/_chainguard/history/<tag>`
+    UpdateHistory {
+        /// The repository.
+        name: Name,
+        /// The tag.
+        tag: Tag,
+        /// Which part.
+        span: TimeSpan,
+    },
 }
 
 /// A tag or a digest.
@@ -92,6 +118,14 @@ pub enum RouteError {
     /// `n` or `last`.
     #[error("`{0}` is not a valid page; `n` is a number and `last` a tag")]
     Page(String),
+    /// A parameter of a history.
+    #[error("`{parameter}` is given twice or is not {expected}")]
+    History {
+        /// Its name.
+        parameter: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
 }
 
 const MAX_PATH: usize = 1_024;
@@ -122,9 +156,11 @@ impl Request {
         match rest {
             "" => return plain(Route::Ping),
             "_catalog" => return plain(Route::Catalog),
+            "_oci/ext/discover" => return plain(Route::Extensions { name: None }),
             _ => {}
         }
-        let query = Query::parse(query.unwrap_or_default())?;
+        let raw_query = query.unwrap_or_default();
+        let query = Query::parse(raw_query)?;
         let (requested_name, endpoint) = split(rest).ok_or(RouteError::NotFound)?;
         let name = name(requested_name, query.namespace.as_ref())?;
         let route = match endpoint {
@@ -138,6 +174,13 @@ impl Request {
             Endpoint::TagsList => Route::TagsList { name, query: query.page },
             Endpoint::Referrers(digest) => {
                 Route::Referrers { name, digest: Digest::parse(digest)?, artifact_type: query.artifact_type }
+            }
+            Endpoint::Extensions => Route::Extensions { name: Some(name) },
+            Endpoint::TagHistory(tag) => {
+                Route::TagHistory { name, tag: Tag::parse(tag)?, query: HistoryQuery::parse(raw_query)? }
+            }
+            Endpoint::UpdateHistory(tag) => {
+                Route::UpdateHistory { name, tag: Tag::parse(tag)?, span: TimeSpan::parse(raw_query)? }
             }
         };
         Ok(Self { route, namespace: query.namespace, requested_name: requested_name.to_owned() })
@@ -160,7 +203,7 @@ impl RouteError {
             Self::MethodNotAllowed | Self::NotFound => ErrorCode::Unsupported,
             Self::Name(NameError::Tag(_)) => ErrorCode::TagInvalid,
             Self::Digest(_) => ErrorCode::DigestInvalid,
-            Self::Page(_) => ErrorCode::SizeInvalid,
+            Self::Page(_) | Self::History { .. } => ErrorCode::SizeInvalid,
             Self::Path(_) | Self::PathTooLong | Self::Name(_) | Self::Namespace => ErrorCode::NameInvalid,
         }
     }
@@ -171,12 +214,25 @@ enum Endpoint<'a> {
     Blob(&'a str),
     TagsList,
     Referrers(&'a str),
+    Extensions,
+    TagHistory(&'a str),
+    UpdateHistory(&'a str),
 }
 
-/// Splits `<name>/<endpoint>`: the last two components are the endpoint's, whatever the name holds.
+/// Splits `<name>/<endpoint>`: the last two components are the endpoint's, whatever the name holds; three where the first of
+/// them begins with `_`, which no name does.
 fn split(rest: &str) -> Option<(&str, Endpoint<'_>)> {
     let (before, last) = rest.rsplit_once('/')?;
     let (name, kind) = before.rsplit_once('/')?;
+    if let Some((name, extension)) = name.rsplit_once('/').filter(|(_, last)| last.starts_with('_')) {
+        let endpoint = match (extension, kind, last) {
+            ("_oci", "ext", "discover") => Endpoint::Extensions,
+            ("_oci", "tag-history", tag) => Endpoint::TagHistory(tag),
+            ("_chainguard", "history", tag) => Endpoint::UpdateHistory(tag),
+            _ => return None,
+        };
+        return Some((name, endpoint));
+    }
     let endpoint = match (kind, last) {
         ("manifests", selector) => Endpoint::Manifest(selector),
         ("blobs", digest) => Endpoint::Blob(digest),
@@ -262,6 +318,10 @@ impl Query {
                     parsed.page.last =
                         Some(Tag::parse(&value).map_err(|_not_a_tag| page())?.as_str().to_owned());
                 }
+                "token" => {
+                    let value = decode_query_value(raw).ok_or_else(page)?;
+                    parsed.page.token = Some(PageToken::parse(&value).ok_or_else(page)?);
+                }
                 "artifactType" => {
                     let value =
                         decode_query_value(raw).filter(|value| value.len() <= 255).ok_or_else(page)?;
@@ -269,6 +329,10 @@ impl Query {
                 }
                 _ => {}
             }
+        }
+        // The token holds whatever upstream meant by them.
+        if parsed.page.token.is_some() {
+            (parsed.page.n, parsed.page.last) = (None, None);
         }
         Ok(parsed)
     }
@@ -342,10 +406,24 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(query, TagsQuery { n: Some(3), last: Some("v1".to_owned()) });
+        assert_eq!(query, TagsQuery { n: Some(3), last: Some("v1".to_owned()), token: None });
         let referrers =
             get(&format!("/v2/ghcr.io/a/referrers/{digest}"), "artifactType=a%2Fb").unwrap().route;
         assert!(matches!(referrers, Route::Referrers { artifact_type: Some(kind), .. } if kind == "a/b"));
+        let history = get("/v2/alpine/_oci/tag-history/3.16.0", "n=3").unwrap().route;
+        assert!(
+            matches!(history, Route::TagHistory { name, query, .. } if name.as_str() == "index.docker.io/library/alpine" && query.n == Some(3))
+        );
+        let history = get("/v2/ghcr.io/a/_chainguard/history/v1", "").unwrap().route;
+        assert!(matches!(history, Route::UpdateHistory { tag, .. } if tag.as_str() == "v1"));
+        assert_eq!(get("/v2/_oci/ext/discover", "").unwrap().route, Route::Extensions { name: None });
+        let of_one = get("/v2/ghcr.io/a/_oci/ext/discover", "").unwrap().route;
+        assert!(matches!(of_one, Route::Extensions { name: Some(_) }));
+        for none in
+            ["/v2/ghcr.io/a/_oci/other/v1", "/v2/ghcr.io/a/_other/history/v1", "/v2/_oci/tag-history/v1"]
+        {
+            assert_eq!(get(none, "").unwrap_err().status(), 404, "{none}");
+        }
         // A repository may be called like an endpoint.
         assert_eq!(manifest("/v2/ghcr.io/a/manifests/b/manifests/v1", "").0, "ghcr.io/a/manifests/b");
     }

@@ -133,6 +133,11 @@ impl App {
         format!("{}/proof/{name}:{tag}", self.base_url)
     }
 
+    /// Where a proof that a leaf is in the log is served.
+    pub(crate) fn entry_proof_url(&self, index: u64) -> String {
+        format!("{}/log/proof/{index}", self.base_url)
+    }
+
     /// The page of a tag.
     pub(crate) fn page_url(&self, name: &Name, tag: &Tag) -> String {
         format!("{}/t/{name}:{tag}", self.base_url)

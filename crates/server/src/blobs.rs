@@ -3,11 +3,13 @@
 //! A full stream that does not match its digest is cut before its last chunk, so that no client
 //! takes it for whole. Redirected and ranged bodies are the client's to check, as always with OCI.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_RANGE,
-    LOCATION, RANGE,
+    LAST_MODIFIED, LOCATION, RANGE,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use oci::{Digest, Digester, Name};
@@ -16,8 +18,9 @@ use upstream::{BlobAnswer, BlobMethod, BlobStream};
 use crate::app::App;
 use crate::config::BlobMode;
 use crate::edge::body::{Body, StreamError, full, stream};
-use crate::edge::respond::{CONTENT_DIGEST, IMMUTABLE, insert};
+use crate::edge::respond::{CONTENT_DIGEST, IMMUTABLE, http_date, insert, names};
 use crate::error::{Error, What};
+use crate::resolve::{Served, by_digest};
 
 /// A blob's bytes never arrive as a type that a browser would run.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -25,7 +28,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// Answers GET and HEAD of a blob with the client's own method upstream: a location obtained by one
 /// need not work for the other.
 pub(crate) async fn blob(
-    app: &App,
+    app: &Arc<App>,
     method: &Method,
     request: &HeaderMap,
     name: &Name,
@@ -37,7 +40,13 @@ pub(crate) async fn blob(
     if let Digest::Other { .. } = digest {
         return Err(Error::Algorithm { digest });
     }
-    let asked = if method == Method::HEAD { BlobMethod::Head } else { BlobMethod::Get };
+    // Whoever has these bytes needs to know only that they may still have them.
+    let held = names(request, &digest);
+    if by_digest::is_recorded(app, name, &digest)? {
+        let served = by_digest::manifest(app, name, digest).await?;
+        return Ok(if held { unchanged(&served.digest) } else { of_manifest(method, &served) });
+    }
+    let asked = if held || method == Method::HEAD { BlobMethod::Head } else { BlobMethod::Get };
     let range =
         upstream::BlobRange { range: request.get(RANGE).cloned(), if_range: request.get(IF_RANGE).cloned() };
     let follow = app.config.blobs == BlobMode::Stream;
@@ -46,12 +55,41 @@ pub(crate) async fn blob(
     let answer = answer.map_err(|source| Error::Upstream {
         what: What::Blob,
         subject: format!("{name}@{digest}"),
-        source: std::sync::Arc::new(source),
+        source: Arc::new(source),
     })?;
     Ok(match answer {
+        _ if held => unchanged(&digest),
         BlobAnswer::Redirect { location } => redirect(location.as_str(), &digest),
         BlobAnswer::Stream(blob) => streamed(method, blob, &digest),
     })
+}
+
+/// 304 with what its 200 would say (RFC 9110 §15.4.5).
+fn unchanged(digest: &Digest) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    insert(headers, ETAG, format!("\"{digest}\""));
+    insert(headers, CONTENT_DIGEST, digest.to_string());
+    headers.insert(CACHE_CONTROL, IMMUTABLE);
+    response
+}
+
+/// A manifest is a blob like any other to those who look for the date of one (Dependabot does).
+fn of_manifest(method: &Method, served: &Served) -> Response<Body> {
+    let bytes = &served.manifest.bytes;
+    let body = if method == Method::HEAD { Bytes::new() } else { bytes.clone() };
+    let mut response = Response::new(full(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, OCTETS);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    headers.insert(CACHE_CONTROL, IMMUTABLE);
+    insert(headers, ETAG, format!("\"{}\"", served.digest));
+    insert(headers, CONTENT_DIGEST, served.digest.to_string());
+    if let Some(since) = served.since {
+        insert(headers, LAST_MODIFIED, http_date(since));
+    }
+    response
 }
 
 fn redirect(location: &str, digest: &Digest) -> Response<Body> {

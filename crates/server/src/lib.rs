@@ -15,6 +15,7 @@ mod cosigning;
 mod edge;
 mod error;
 mod health;
+mod history;
 mod log_api;
 mod pages;
 pub mod policy;

@@ -46,6 +46,9 @@ pub(crate) fn log(app: &App, method: &Method, path: &str, at: At) -> Result<Resp
     if let Some(name) = path.strip_prefix("tags/") {
         return repository(app, method, name, at);
     }
+    if let Some(index) = path.strip_prefix("proof/") {
+        return entry(app, method, index);
+    }
     match path {
         "checkpoint" => {
             let published = published(app, "the checkpoint", at)?;
@@ -73,6 +76,15 @@ fn repository(app: &App, method: &Method, name: &str, at: At) -> Result<Response
     let text = app.ledger.repository_proof_at(&published, &name);
     let text = text.map_err(|source| unprovable(&subject, source))?;
     Ok(answer(method, TEXT, NO_CACHE, text))
+}
+
+/// `GET /log/proof/<index>`: that this leaf, which is its `extra`, is in the published log.
+fn entry(app: &App, method: &Method, index: &str) -> Result<Response<Body>, Error> {
+    let not_found = || Error::NotFound { what: format!("/log/proof/{index}") };
+    let number = tlog::decimal(index).ok_or_else(not_found)?;
+    let subject = format!("leaf {number}");
+    let text = app.ledger.entry_proof(number).map_err(|source| unprovable(&subject, source))?;
+    Ok(answer(method, TEXT, NO_CACHE, text.ok_or_else(not_found)?))
 }
 
 /// The published checkpoint, or the newest that enough witnesses, or auditors, have cosigned.

@@ -38,6 +38,7 @@ impl Client {
         let endpoint = self.endpoint(name.host())?;
         let page = async {
             let mut url = endpoint.join(&format!("v2/{}/tags/list", name.repository()))?;
+            url.set_query(query.token.as_ref().map(oci::PageToken::as_str));
             if let Some(n) = query.n {
                 url.query_pairs_mut().append_pair("n", &n.to_string());
             }

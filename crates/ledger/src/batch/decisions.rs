@@ -59,7 +59,7 @@ impl Draft<'_> {
             other => other?,
         }
         let record = self.append_record(key, &leaf)?;
-        self.keep(name, manifest)?;
+        self.keep(name, manifest, Some(record.index()))?;
         Ok(Appended::Recorded(record))
     }
 
@@ -180,7 +180,7 @@ impl Draft<'_> {
         self.room()?;
         let bytes = manifest.bytes().len() as u64;
         self.charge(Charge { manifest_bytes: bytes, ..Charge::default() })?;
-        self.keep(name, manifest)?;
+        self.keep(name, manifest, None)?;
         self.kept += 1;
         Ok(Appended::Kept)
     }
@@ -201,7 +201,7 @@ impl Draft<'_> {
         }
         let bytes = manifest.bytes().len() as u64;
         if self.charge(Charge { manifest_bytes: bytes, ..Charge::default() }).is_ok() {
-            self.keep(name, manifest)?;
+            self.keep(name, manifest, None)?;
             self.kept += 1;
         }
         Ok(())

@@ -535,7 +535,8 @@ async fn a_database_of_the_first_version_is_migrated_and_goes_on() {
     // As the first version left it: no tables for cosignatures, and noise in the stored note.
     connection
         .execute_batch(
-            "DROP TABLE checkpoints; DROP TABLE cosignatures; DROP TABLE log_keys; PRAGMA user_version = 1;
+            "DROP TABLE checkpoints; DROP TABLE cosignatures; DROP TABLE log_keys;
+             ALTER TABLE manifest_names DROP COLUMN idx; PRAGMA user_version = 1;
              UPDATE head SET note = note || '— grease.invalid AAECAwQFBgc=' || char(10);",
         )
         .unwrap();

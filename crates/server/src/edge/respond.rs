@@ -3,14 +3,16 @@
 //! Answers are built from scratch; no header of upstream is copied. Knows nothing of how an
 //! outcome came about.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, RETRY_AFTER, WARNING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, LAST_MODIFIED, RETRY_AFTER, WARNING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
-use oci::{Envelope, ErrorCode};
+use oci::{Digest, Envelope, ErrorCode};
 use serde_json::json;
 
 use super::body::{Body, full};
@@ -19,6 +21,9 @@ use ledger::AppendError;
 use crate::app::App;
 use crate::error::{Error, Moved, RecordHead, What, Young};
 use crate::resolve::Served;
+
+/// The last second of the year 9999.
+const LAST_HTTP_DATE: u64 = 253_402_300_799;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 pub(crate) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -64,6 +69,9 @@ pub(crate) fn manifest(app: &App, method: &Method, served: &Served) -> Response<
     if let Some(record) = &served.record {
         record_headers(app, headers, record);
     }
+    if let Some(since) = served.record.as_ref().map(|record| record.time).or(served.since) {
+        insert(headers, LAST_MODIFIED, http_date(since));
+    }
     if served.first_seen {
         headers.insert(TLOG_FIRST_SEEN, HeaderValue::from_static("true"));
     }
@@ -77,11 +85,11 @@ pub(crate) fn manifest(app: &App, method: &Method, served: &Served) -> Response<
 }
 
 /// Whether a request's `If-None-Match` names this digest, quoted or not (RFC 9110 §13.1.2; both are seen).
-pub(crate) fn not_modified(request: &HeaderMap, served: &Served) -> bool {
+pub(crate) fn names(request: &HeaderMap, digest: &Digest) -> bool {
     if !request.contains_key(http::header::IF_NONE_MATCH) {
         return false;
     }
-    let digest = served.digest.to_string();
+    let digest = digest.to_string();
     request.get_all(http::header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|line| {
         line.split(',').any(|tag| {
             let tag = tag.trim();
@@ -143,8 +151,7 @@ pub(crate) fn message(app: &App, error: &Error) -> String {
 /// `Retry-After`, for the statuses whose clients look for it.
 pub(crate) fn retry_after(headers: &mut HeaderMap, error: &Error, status: StatusCode) {
     // Rounded up: who comes back a moment too early is turned away again.
-    let seconds =
-        |wait: std::time::Duration| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    let seconds = |wait: Duration| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
     let wait = error.retry_after().map(|wait| seconds(wait).max(1));
     let waits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     if let Some(seconds) = wait.or_else(|| waits.then_some(5)) {
@@ -339,6 +346,12 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds)
         .map_or_else(|_beyond_year_9999| seconds.to_string(), |time| time.to_string())
+}
+
+/// Unix seconds as HTTP writes them (RFC 9110 §5.6.7).
+pub(crate) fn http_date(seconds: u64) -> String {
+    let beyond = Duration::from_secs(seconds.min(LAST_HTTP_DATE));
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + beyond)
 }
 
 /// For a header's quoted string (RFC 9110 §5.6.4), in one line of ASCII.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use oci::{ManifestSelector, Name, Route, RouteError};
+use oci::{ManifestSelector, Name, Route, RouteError, Tag};
 use tracing::Instrument as _;
 
 use super::body::{Body, full};
@@ -18,9 +18,10 @@ use super::{admission, client, pages, request_id, respond};
 use crate::app::App;
 use crate::error::Error;
 use crate::log_api::At;
+use crate::policy::Action;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
-use crate::{blobs, collector, health, log_api, referrers, tags_list};
+use crate::{blobs, collector, health, history, log_api, referrers, tags_list};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -172,6 +173,21 @@ async fn registry<'a>(
             allowed(app, &name)?;
             referrers::list(app, method, &name, &digest, artifact_type.as_deref()).await?
         }
+        Route::Extensions { name } => {
+            label(Kind::History, name.as_ref())?;
+            history::extensions(method)?
+        }
+        Route::TagHistory { name, tag, query } => {
+            label(Kind::History, Some(&name))?;
+            tag_allowed(app, &name, &tag)?;
+            let (requested, namespace) = (&parsed.requested_name, parsed.namespace.as_ref());
+            history::tag_history(app, method, (&name, &tag), requested, namespace, &query).await?
+        }
+        Route::UpdateHistory { name, tag, span } => {
+            label(Kind::History, Some(&name))?;
+            tag_allowed(app, &name, &tag)?;
+            history::update_history(app, method, &name, &tag, &span).await?
+        }
     };
     if let Some(namespace) = &parsed.namespace
         && let Ok(value) = HeaderValue::from_str(namespace.as_str())
@@ -195,8 +211,20 @@ fn allowed(app: &App, name: &Name) -> Result<(), Error> {
     }
 }
 
+/// Refuses what a rule denies of one tag.
+fn tag_allowed(app: &App, name: &Name, tag: &Tag) -> Result<(), Error> {
+    let decision = app.config.policy.decide(name, tag);
+    match decision.effective() {
+        Action::Deny => {
+            let reference = format!("{name}:{tag}");
+            Err(Error::DeniedByPolicy { reference, rule: decision.reason.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn manifest(app: &App, method: &Method, headers: &HeaderMap, served: &Served) -> Response<Body> {
-    if respond::not_modified(headers, served) {
+    if respond::names(headers, &served.digest) {
         return respond::unchanged(app, served);
     }
     respond::manifest(app, method, served)
@@ -221,6 +249,14 @@ async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen<'_
         seen.kind = Kind::Proof;
         let reference = reference.replace("%3A", ":").replace("%3a", ":");
         return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference, at)));
+    }
+    if let Some(name) = path.strip_prefix("/api/v1/tags/") {
+        seen.kind = Kind::History;
+        let answer = match open(app) {
+            Ok(()) => history::releases(app, &parts.method, name).await,
+            Err(error) => Err(error),
+        };
+        return plain(app, answer);
     }
     seen.kind = Kind::Page;
     pages::page(app, parts).await

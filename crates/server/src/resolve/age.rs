@@ -58,6 +58,7 @@ pub(super) async fn old_enough(app: &Arc<App>, ask: &Ask, served: Served) -> Res
                     record.digest, old.head.index
                 )),
                 by_digest: false,
+                since: None,
                 moved_to: Some(record.digest),
             });
         }

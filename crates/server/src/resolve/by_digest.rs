@@ -28,7 +28,7 @@ pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Res
         if let Some(stored) = stored {
             app.metrics.stored(true);
             let manifest = Manifest { bytes: stored.bytes.clone(), media_type: stored.media_type };
-            return Ok(served(digest, manifest));
+            return Ok(served(app, name, digest, manifest));
         }
     }
     app.metrics.stored(false);
@@ -37,7 +37,7 @@ pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Res
     })?;
     let media_type = fetched.manifest.media_type;
     keep(app, name, &fetched);
-    Ok(served(digest, Manifest { bytes: fetched.bytes, media_type }))
+    Ok(served(app, name, digest, Manifest { bytes: fetched.bytes, media_type }))
 }
 
 /// Offers what passed to the ledger, which keeps it if a recorded index under this name names it. The answer does
@@ -62,8 +62,35 @@ fn keep(app: &Arc<App>, name: &Name, fetched: &FetchedManifest) {
     });
 }
 
-fn served(digest: Digest, manifest: Manifest) -> Served {
+/// Whether the log has this digest under this name, by itself or within an index, so that its bytes are here or wanted.
+pub(crate) fn is_recorded(app: &App, name: &Name, digest: &Digest) -> Result<bool, Error> {
+    let Digest::Sha256(sha256) = digest else { return Ok(false) };
+    let found = app.ledger.manifest(name, sha256).and_then(|stored| match stored {
+        Some(_) => Ok(true),
+        None => app.ledger.wants_manifest(name, sha256),
+    });
+    found.map_err(|source| {
+        let subject = format!("{name}@{digest}");
+        tracing::error!(reference = %subject, error = %source, "a stored manifest cannot be read");
+        Error::Store { subject, source: Arc::new(source) }
+    })
+}
+
+/// Unix seconds of the log's first record of a digest. A date that cannot be had is left out; the bytes are hashed anyway.
+fn since(app: &App, name: &Name, digest: &Digest) -> Option<u64> {
+    let Digest::Sha256(sha256) = digest else { return None };
+    match app.ledger.first_recorded(name, sha256) {
+        Ok(entry) => entry?.leaf.time(),
+        Err(error) => {
+            tracing::warn!(reference = %format!("{name}@{digest}"), %error, "when a digest was recorded cannot be read");
+            None
+        }
+    }
+}
+
+fn served(app: &App, name: &Name, digest: Digest, manifest: Manifest) -> Served {
     Served {
+        since: since(app, name, &digest),
         digest,
         manifest,
         record: None,

@@ -71,6 +71,7 @@ pub(super) async fn moved(
                 record.digest()
             )),
             by_digest: false,
+            since: None,
             moved_to: Some(seen),
         }),
         unrecorded => {

@@ -79,6 +79,7 @@ pub(super) async fn append(
             )
         }),
         by_digest: false,
+        since: None,
         moved_to: None,
     })
 }

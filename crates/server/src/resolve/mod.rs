@@ -49,6 +49,8 @@ pub(crate) type Question = (TagKey, Option<IpAddr>);
 pub(crate) struct Served {
     pub(crate) digest: Digest,
     pub(crate) manifest: Manifest,
+    /// When the log first had a digest that was asked for by itself, in Unix seconds, where it did.
+    pub(crate) since: Option<u64>,
     /// The record that the answer stands on; none for digests and for tags that pass through.
     pub(crate) record: Option<Arc<RecordHead>>,
     pub(crate) first_seen: bool,
@@ -179,6 +181,7 @@ async fn pass(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
         first_seen: false,
         warning: None,
         by_digest: false,
+        since: None,
         moved_to: None,
     })
 }
@@ -208,6 +211,7 @@ async fn recorded(
         first_seen: false,
         warning,
         by_digest: false,
+        since: None,
         moved_to: None,
     })
 }

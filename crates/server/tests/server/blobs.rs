@@ -106,9 +106,9 @@ async fn ranges_pass_to_upstream_and_back() {
     let part = service.request("GET", &path).header("Range", "bytes=2-4").send().await;
     assert_eq!((part.status, part.text(), part.header("content-range")), (206, "234", Some("bytes 2-4/10")));
     let several = service.request("GET", &path).header("Range", "bytes=0-1,8-9").send().await;
-    if several.status == 206 {
-        assert!(several.header("content-type").unwrap().starts_with("multipart/byteranges"));
-    }
+    assert_eq!(several.status, 206);
+    assert!(several.header("content-type").unwrap().starts_with("multipart/byteranges"));
+    assert!(several.text().contains("01") && several.text().contains("89"), "{}", several.text());
     let beyond = service.request("GET", &path).header("Range", "bytes=20-30").send().await;
     assert_eq!(beyond.status, 416);
 }
@@ -138,4 +138,23 @@ async fn a_blob_whose_digest_cannot_be_checked_is_not_passed_off_as_checked() {
     place.registry.quirk(Quirk::Answer(testkit::Answer::status(200).body("anything")));
     let reply = service.get(&format!("/v2/corp.alt/team/app/blobs/{digest}")).await;
     assert_eq!((reply.status, &*error(&reply).0), (400, "UNSUPPORTED"));
+}
+
+#[tokio::test]
+async fn who_has_a_blob_already_is_told_that_it_is_unchanged() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    let digest = place.registry.push_blob("team/app", "0123456789");
+    let path = format!("/v2/corp.alt/team/app/blobs/{digest}");
+    for method in ["GET", "HEAD"] {
+        let tag = format!("\"{digest}\"");
+        let reply = service.request(method, &path).header("If-None-Match", &tag).send().await;
+        assert_eq!((reply.status, reply.header("etag"), reply.body.len()), (304, Some(&*tag), 0));
+        let other = service.request(method, &path).header("If-None-Match", "\"sha256:other\"").send().await;
+        assert_eq!(other.status, 200);
+    }
+    assert_eq!(place.registry.last(Kind::Blob).method, "HEAD");
+    place.registry.delete("team/app", &digest);
+    let reply = service.request("GET", &path).header("If-None-Match", &digest).send().await;
+    assert_eq!(reply.status, 404, "what is gone is gone for those who have it, too");
 }

@@ -43,6 +43,7 @@ async fn a_first_sight() {
     docker-content-digest: sha256:…
     docker-distribution-api-version: registry/2.0
     etag: "sha256:…"
+    last-modified: Tue, 14 Nov 2023 22:13:20 GMT
     tlog-first-seen: true
     tlog-integratedtime: 2023-11-14T22:13:20Z
     tlog-log: tlog.example/log

@@ -23,6 +23,8 @@ mod headers;
 #[cfg(test)]
 mod herd;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod log;

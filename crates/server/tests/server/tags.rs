@@ -72,3 +72,33 @@ async fn the_next_page_is_of_the_registry_that_ns_named() {
     let next = service.get("/v2/team/app/tags/list?n=1&last=a&ns=corp.alt").await;
     assert_eq!(next.json()["tags"], serde_json::json!(["b"]));
 }
+
+#[tokio::test]
+async fn a_page_that_upstream_names_in_its_own_words_is_asked_for_in_the_same_words() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    place.push("team/app", "a");
+    place.push("team/app", "b");
+    place
+        .registry
+        .quirk(Quirk::TagsLink("</v2/x/tags/list?next_page=gAAA%3D%3D&n=50>; rel=\"next\"".to_owned()));
+    let page = service.get("/v2/corp.alt/team/app/tags/list?n=1").await;
+    let link = page.header("link").unwrap().to_owned();
+    let next = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+    assert!(next.starts_with("/v2/corp.alt/team/app/tags/list?token="), "{link}");
+    assert_eq!(service.get(next).await.status, 200);
+    assert_eq!(place.registry.last(Kind::Tags).query.as_deref(), Some("next_page=gAAA%3D%3D&n=50"));
+    for token in ["", "a", "ns%3Dghcr.io", "a%3D%00", "a%3Db%23c", "a%3D%25zz"] {
+        let reply = service.get(&format!("/v2/corp.alt/team/app/tags/list?token={token}")).await;
+        assert_eq!(reply.status, 400, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_nothing_is_a_page() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    place.push("team/app", "a");
+    let page = service.get("/v2/corp.alt/team/app/tags/list?n=0").await;
+    assert_eq!((page.status, page.json()["tags"].clone()), (200, serde_json::json!([])));
+}

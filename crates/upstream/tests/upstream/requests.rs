@@ -93,7 +93,7 @@ async fn paths_are_those_of_the_protocol_below_the_configured_url() {
         let _any = client.manifest(&name(), &tag("v1.0_x")).await;
         let _any = client.manifest(&name(), &digest(&image.digest)).await;
         let _any = client.blob(BlobMethod::Get, &name(), &blob, &BlobRange::default(), true).await;
-        let query = TagsQuery { n: Some(5), last: Some("v1".to_owned()) };
+        let query = TagsQuery { n: Some(5), last: Some("v1".to_owned()), token: None };
         let _any = client.tags(&name(), &query).await;
         let asked: Vec<String> =
             registry.requests().iter().map(testkit::RecordedRequest::path_and_query).collect();

@@ -16,7 +16,7 @@ async fn with_tags(tags: &[&str]) -> FakeRegistry {
 }
 
 fn query(n: Option<u32>, last: Option<&str>) -> TagsQuery {
-    TagsQuery { n, last: last.map(str::to_owned) }
+    TagsQuery { n, last: last.map(str::to_owned), token: None }
 }
 
 async fn page(registry: &FakeRegistry, n: Option<u32>, last: Option<&str>) -> Result<TagsPage, Error> {
