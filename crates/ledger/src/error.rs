@@ -199,6 +199,9 @@ pub enum AppendError {
         /// Until the next UTC day.
         retry_after: Duration,
     },
+    /// A document about a record is larger than [`MAX_EVIDENCE`](crate::MAX_EVIDENCE).
+    #[error("the evidence of a record is larger than 1 MiB")]
+    EvidenceTooLarge,
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] ClockError),

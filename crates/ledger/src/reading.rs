@@ -159,6 +159,19 @@ impl Ledger {
         Ok(entry.leaf.current().is_some_and(|(of, ..)| of == name).then_some(entry))
     }
 
+    /// The leaf at `index` of the published log; `None` beyond it.
+    ///
+    /// # Errors
+    /// A leaf that is not what its tile says is [`Error::Corrupt`]; as [`Ledger::published`].
+    pub fn entry(&self, index: u64) -> Result<Option<Entry>, Error> {
+        let shared = self.shared();
+        let published = shared.published()?;
+        if index >= published.size {
+            return Ok(None);
+        }
+        shared.alarmed(tiles::leaf(&published.edge, &shared.readers, index)).map(Some)
+    }
+
     /// The current record of every tag of `name` in the published log, in no order.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ const APPLICATION_ID: i32 = 0x746c_6f67;
 const STATEMENTS: usize = 64;
 
 /// Each entry brings a database from the version of its position to the next.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// Full tiles only: a partial tile is a prefix of the current one. `tags` is what decides first-seen; `changes` are a
 /// key's leaves after its first. A row of `manifest_names` with `fetched` 0 says that an index kept under this name
@@ -93,6 +93,21 @@ const VERSION_2: &str = "
 /// `idx` is the earliest leaf that recorded the digest under that name, or an index that names it; NULL where it was
 /// recorded before this version.
 const VERSION_3: &str = "ALTER TABLE manifest_names ADD COLUMN idx INTEGER;";
+
+/// What is known of records from elsewhere, by their leaf, and what is about to be recorded.
+const VERSION_4: &str = "
+    CREATE TABLE evidence (idx INTEGER PRIMARY KEY, document BLOB NOT NULL) STRICT;
+    CREATE TABLE evidence_ids (
+        id BLOB NOT NULL,
+        idx INTEGER NOT NULL,
+        PRIMARY KEY (id, idx)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE pending (
+        key BLOB PRIMARY KEY,
+        digest BLOB NOT NULL,
+        prepared BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 mod cosigned;
 
+use bytes::Bytes;
 use oci::{ManifestType, Name, Sha256Digest};
 use rusqlite::{Connection, OptionalExtension, params};
 use taglog::TagKey;
@@ -13,6 +14,7 @@ pub(crate) use self::cosigned::{
     insert_cosignature, log_keys, prune_checkpoints,
 };
 use crate::error::{Doing, Error};
+use crate::evidence::{Evidence, Pending};
 
 /// The one row of `head`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -379,6 +381,64 @@ pub(crate) fn insert_named(
         )?
         .execute(params![digest.as_bytes(), name.as_str(), index.map(signed)])
         .map(drop)
+}
+
+/// What is about to be recorded of `key`.
+pub(crate) fn pending(connection: &Connection, key: &TagKey) -> Result<Option<Pending>, Error> {
+    let row: Option<(Vec<u8>, Vec<u8>)> = connection
+        .prepare_cached("SELECT digest, prepared FROM pending WHERE key = ?")
+        .and_then(|mut read| {
+            read.query_row([key.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .doing("read what is about to be recorded")?;
+    row.map(|(digest, prepared)| {
+        let digest: [u8; 32] =
+            digest.try_into().map_err(|_| corrupt("a digest that is about to be recorded"))?;
+        Ok(Pending { digest: Sha256Digest::from_bytes(digest), prepared: prepared.into() })
+    })
+    .transpose()
+}
+
+/// Puts it in the place of whatever was there.
+pub(crate) fn put_pending(connection: &Connection, key: &TagKey, pending: &Pending) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)")?
+        .execute(params![key.as_bytes(), pending.digest.as_bytes(), &pending.prepared[..]])
+        .map(drop)
+}
+
+pub(crate) fn delete_pending(connection: &Connection, key: &TagKey) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM pending WHERE key = ?")?.execute([key.as_bytes()]).map(drop)
+}
+
+/// The document about the record in the leaf at `index`.
+pub(crate) fn evidence(connection: &Connection, index: u64) -> Result<Option<Bytes>, Error> {
+    let document: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT document FROM evidence WHERE idx = ?")
+        .and_then(|mut read| read.query_row([signed(index)], |row| row.get(0)).optional())
+        .doing("read the evidence of a record")?;
+    Ok(document.map(Bytes::from))
+}
+
+/// Leaves whose evidence has this id, newest first.
+pub(crate) fn evidenced_by(connection: &Connection, id: &[u8; 32]) -> Result<Vec<u64>, Error> {
+    let found: Vec<i64> = connection
+        .prepare_cached("SELECT idx FROM evidence_ids WHERE id = ? ORDER BY idx DESC LIMIT 100")
+        .and_then(|mut read| read.query_map([&id[..]], |row| row.get(0))?.collect())
+        .doing("read the evidence of a record")?;
+    found.into_iter().map(|index| unsigned(index, "the evidence of a record")).collect()
+}
+
+pub(crate) fn insert_evidence(
+    connection: &Connection,
+    index: u64,
+    evidence: &Evidence,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO evidence VALUES (?, ?)")?
+        .execute(params![signed(index), &evidence.document[..]])?;
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO evidence_ids VALUES (?, ?)")?;
+    evidence.ids.iter().try_for_each(|id| insert.execute(params![&id[..], signed(index)]).map(drop))
 }
 
 /// Calls `each` with every kept manifest: the digest it is kept under, and its bytes.

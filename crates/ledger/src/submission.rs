@@ -8,6 +8,7 @@ use bytes::Bytes;
 use oci::{Digest, Manifest, ManifestError, ManifestType, Name, Sha256Digest, Tag};
 use taglog::Reason;
 
+use crate::evidence::{Evidence, Pending};
 use crate::record::Recorded;
 
 /// Something to record.
@@ -56,6 +57,24 @@ pub enum Submission {
     Close {
         /// Why; published for ever.
         reason: Reason,
+    },
+    /// Something to record, and a document about it that is kept with the record if this makes one.
+    Evidenced {
+        /// [`Record`](Self::Record) or [`Supersede`](Self::Supersede).
+        submission: Box<Submission>,
+        /// At most [`MAX_EVIDENCE`](crate::MAX_EVIDENCE) bytes.
+        evidence: Evidence,
+    },
+    /// A tag that is about to be recorded: who comes first decides what it means.
+    Pend {
+        /// Registry host and repository.
+        name: Name,
+        /// The tag.
+        tag: Tag,
+        /// What it will mean, and what is needed to go on after a restart.
+        pending: Pending,
+        /// What it takes the place of; without, nothing is replaced.
+        replaces: Option<Bytes>,
     },
     /// A manifest that passed through by digest: kept if an index kept under this name names it, or a record whose
     /// manifest is not kept (any more). The one thing that a closed log still takes.
@@ -168,6 +187,8 @@ pub enum Appended {
     },
     /// The manifest is kept.
     Kept,
+    /// This is about to be recorded, whoever submitted it.
+    Pending(Pending),
     /// Nothing was recorded, and nothing had to be.
     NotRecorded(NotRecorded),
 }

@@ -19,6 +19,7 @@ use crate::edge::certificates::Certificates;
 use crate::edge::crowd::Crowd;
 use crate::edge::request_id::RequestIds;
 use crate::error::Error;
+use crate::evidence::Records;
 use crate::resolve::{Ask, Flights, Freshness, Question, Served};
 use crate::telemetry::metrics::Metrics;
 
@@ -49,6 +50,8 @@ pub(crate) struct App {
     pub(crate) witnesses: Option<Counters>,
     /// The log's origin, as the value of `Tlog-Log`.
     pub(crate) origin_header: HeaderValue,
+    /// Records in public, where there are any.
+    pub(crate) evidence: Option<Arc<Records>>,
     /// Who may pull; nothing where everybody may.
     pub(crate) auth: Option<Auth>,
     /// What is shown to clients that speak TLS; nothing where they do not.
@@ -65,6 +68,7 @@ pub(crate) struct App {
 pub(crate) struct Parts {
     pub(crate) ledger: Ledger,
     pub(crate) upstream: upstream::Client,
+    pub(crate) evidence: Option<Arc<Records>>,
     pub(crate) witnesses: Option<Counters>,
     pub(crate) tls: Option<Certificates>,
     pub(crate) auth: Option<Auth>,
@@ -76,7 +80,7 @@ pub(crate) struct Parts {
 impl App {
     /// Puts the parts together.
     pub(crate) fn new(config: Config, parts: Parts, cover_timeout: Duration) -> Arc<Self> {
-        let Parts { ledger, upstream, witnesses, tls, auth, crowd, clock, instants } = parts;
+        let Parts { ledger, upstream, evidence, witnesses, tls, auth, crowd, clock, instants } = parts;
         let limits = &config.limits;
         let rate = std::num::NonZeroU32::new(limits.requests_per_client_per_second);
         let rates = rate.map(|rate| {
@@ -93,6 +97,7 @@ impl App {
             collecting: tokio::sync::Mutex::default(),
             before_policy: if ledger.published().is_err() { ledger.health().newest } else { 0 },
             uncovered_since: std::sync::Mutex::default(),
+            evidence,
             witnesses,
             auth,
             tls,

@@ -20,7 +20,8 @@ use crate::config::BlobMode;
 use crate::edge::body::{Body, StreamError, full, stream};
 use crate::edge::respond::{CONTENT_DIGEST, IMMUTABLE, http_date, insert, names};
 use crate::error::{Error, What};
-use crate::resolve::{Served, by_digest};
+use crate::evidence::artifact;
+use crate::resolve::by_digest;
 
 /// A blob's bytes never arrive as a type that a browser would run.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -44,7 +45,14 @@ pub(crate) async fn blob(
     let held = names(request, &digest);
     if by_digest::is_recorded(app, name, &digest)? {
         let served = by_digest::manifest(app, name, digest).await?;
-        return Ok(if held { unchanged(&served.digest) } else { of_manifest(method, &served) });
+        return Ok(if held {
+            unchanged(&served.digest)
+        } else {
+            octets(method, &served.manifest.bytes, &served.digest, served.since)
+        });
+    }
+    if let Some(bytes) = artifact::blob(app, name, &digest)? {
+        return Ok(if held { unchanged(&digest) } else { octets(method, &bytes, &digest, None) });
     }
     let asked = if held || method == Method::HEAD { BlobMethod::Head } else { BlobMethod::Get };
     let range =
@@ -75,18 +83,17 @@ fn unchanged(digest: &Digest) -> Response<Body> {
     response
 }
 
-/// A manifest is a blob like any other to those who look for the date of one (Dependabot does).
-fn of_manifest(method: &Method, served: &Served) -> Response<Body> {
-    let bytes = &served.manifest.bytes;
+/// Bytes of our own; a manifest is a blob like any other to those who look for the date of one (Dependabot does).
+fn octets(method: &Method, bytes: &Bytes, digest: &Digest, since: Option<u64>) -> Response<Body> {
     let body = if method == Method::HEAD { Bytes::new() } else { bytes.clone() };
     let mut response = Response::new(full(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, OCTETS);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     headers.insert(CACHE_CONTROL, IMMUTABLE);
-    insert(headers, ETAG, format!("\"{}\"", served.digest));
-    insert(headers, CONTENT_DIGEST, served.digest.to_string());
-    if let Some(since) = served.since {
+    insert(headers, ETAG, format!("\"{digest}\""));
+    insert(headers, CONTENT_DIGEST, digest.to_string());
+    if let Some(since) = since {
         insert(headers, LAST_MODIFIED, http_date(since));
     }
     response

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::evidence::Logged;
 use ledger::{AppendError, Budget, ReadOnly};
 use oci::{Digest, Name, RouteError, Sha256Digest, Tag};
 
@@ -38,6 +39,8 @@ pub(crate) struct RecordHead {
     pub(crate) leaf_hash: tlog::Hash,
     /// Unix seconds of the leaf.
     pub(crate) time: u64,
+    /// Where it is in Rekor, if it is.
+    pub(crate) logged: Option<Arc<Logged>>,
 }
 
 /// What upstream was asked for.
@@ -78,6 +81,15 @@ pub(crate) enum Error {
     /// The log cannot take a new record, or is full for now; `known`: the tag has one already.
     #[error("`{subject}` cannot be recorded: {source}")]
     NotRecorded { subject: String, known: bool, source: Arc<AppendError> },
+    /// It could not be recorded in public, which comes first.
+    #[error("`{subject}` cannot be recorded in public now: {source}")]
+    Evidence { subject: String, source: Arc<sigstore::Error> },
+    /// Rekor has an earlier record of ours.
+    #[error(
+        "`{reference}` is not served: this service recorded another digest of it before, in Rekor entry {} of {}, which does not keep the digest itself; it is served where that record is, and from there `_oci/tag-history` names it",
+        .entry.uuid, .entry.log
+    )]
+    Contradicted { reference: String, entry: Box<sigstore::Entry> },
     /// A record or manifest of ours is not what the log says.
     #[error("`{subject}`: our own record cannot be read")]
     Store { subject: String, source: Arc<ledger::Error> },
@@ -142,6 +154,7 @@ impl Error {
                 _ => None,
             },
             Self::NotYetPublished { .. } => Some(Duration::from_secs(1)),
+            Self::Evidence { .. } => Some(Duration::from_secs(5)),
             Self::TooManyAttempts { retry_after } | Self::TooManyRequests { retry_after } => {
                 Some(*retry_after)
             }

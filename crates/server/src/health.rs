@@ -41,6 +41,13 @@ pub(crate) fn ready(app: &App) -> Response<Body> {
         "" => (StatusCode::OK, "ok\n".to_owned()),
         _ => (StatusCode::SERVICE_UNAVAILABLE, lines),
     };
+    if let Some(records) = &app.evidence {
+        let health = records.sigstore.health();
+        for why in health.expired.iter().chain(&health.last_error) {
+            // New tags wait for Rekor; what is recorded does not.
+            let _infallible = writeln!(page, "records cannot be logged in Rekor: {why}");
+        }
+    }
     let failing = [
         ("certificate", app.tls.as_ref().and_then(|tls| tls.watched.failing())),
         ("users' files", app.auth.as_ref().and_then(|auth| auth.watched().failing())),
@@ -106,6 +113,9 @@ pub(crate) fn metrics(app: &App) -> Response<Body> {
         app.metrics.witnesses(&witnesses.snapshot());
     }
     app.metrics.connections(app.crowd.refused(), app.tls.as_ref().map(Certificates::not_after));
+    if let Some(records) = &app.evidence {
+        app.metrics.sigstore(&records.sigstore.statistics());
+    }
     app.metrics.remaining(app.upstream.allowances());
     match app.metrics.render(size, &app.ledger.statistics()) {
         Ok(page) => {

@@ -14,6 +14,7 @@ pub mod config;
 mod cosigning;
 mod edge;
 mod error;
+mod evidence;
 mod health;
 mod history;
 mod log_api;

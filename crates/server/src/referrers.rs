@@ -5,12 +5,13 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Response};
-use oci::{Digest, ManifestType, Name, referrers_index};
+use oci::{Descriptor, Digest, ManifestType, Name, referrers_index};
 
 use crate::app::App;
 use crate::edge::body::{Body, full};
 use crate::edge::respond::NO_CACHE;
 use crate::error::{Error, What};
+use crate::evidence::artifact;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -29,6 +30,12 @@ pub(crate) async fn list(
         subject: name.to_string(),
         source: std::sync::Arc::new(source),
     })?;
+    let ours = artifact::referrers(app, name, digest)?;
+    let wanted = |descriptor: &Descriptor| {
+        artifact_type.is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted))
+    };
+    let mut descriptors = descriptors;
+    descriptors.extend(ours.into_iter().filter(wanted));
     let body = referrers_index(&descriptors);
     let length = body.len();
     let mut response = Response::new(full(if method == Method::HEAD { Vec::new() } else { body }));

@@ -23,11 +23,12 @@ use url::Url;
 use crate::admin;
 use crate::app::{App, Parts};
 use crate::auth::{Accounts, AccountsError, Auth};
-use crate::config::{Config, Origin, Policies, Supersede, remember_credentials};
+use crate::config::{Config, Origin, Policies, SigstoreMode, Supersede, remember_credentials};
 use crate::cosigning::{Cosigning, CosigningError};
 use crate::edge::certificates::{CertificateError, Certificates};
 use crate::edge::crowd::Crowd;
 use crate::edge::{listen, service};
+use crate::evidence::{Records, keep_anchoring};
 use crate::reload;
 
 /// Connections of those who read metrics.
@@ -65,6 +66,9 @@ pub enum ServeError {
     /// A witness.
     #[error(transparent)]
     Cosigning(#[from] CosigningError),
+    /// `[sigstore]`
+    #[error("`[sigstore]`: {0}")]
+    Sigstore(#[from] sigstore::Error),
     /// The certificate or its key.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -101,7 +105,8 @@ impl ServeError {
                 "that there were credentials has to be remembered there, so that the log is not opened by accident when they are gone"
                     .to_owned(),
             ),
-            Self::Certificate(_)
+            Self::Sigstore(_)
+            | Self::Certificate(_)
             | Self::Accounts(_)
             | Self::Create(_)
             | Self::Open(_)
@@ -193,7 +198,11 @@ impl Service {
         let witnesses = cosigning.as_ref().map(Cosigning::counters);
         let crowd = Crowd::new(config.limits.connections_per_client, config.trusted_proxies.clone());
         let Surroundings { clock, instants, .. } = surroundings;
-        let parts = Parts { ledger, upstream, witnesses, tls, auth, crowd, clock, instants };
+        let evidence = match &config.sigstore {
+            Some(sigstore) => Some(Arc::new(Records::open(&config, sigstore, &ledger, clock.clone())?)),
+            None => None,
+        };
+        let parts = Parts { ledger, upstream, evidence, witnesses, tls, auth, crowd, clock, instants };
         let app = App::new(config, parts, surroundings.cover_timeout);
         let (reload, reload_interval) = (Arc::default(), surroundings.reload_interval);
         Ok(Self { app, listener, metrics, admin, cosigning, address, reload, reload_interval })
@@ -241,6 +250,15 @@ impl Service {
             let app = Arc::clone(&self.app);
             beside.spawn(reload::keep_up(app, self.reload, self.reload_interval, until(stopped.clone())));
         }
+        if let (Some(records), Some(config)) = (&self.app.evidence, &self.app.config.sigstore) {
+            let records = Arc::clone(records);
+            if config.mode == SigstoreMode::Anchor {
+                beside.spawn(keep_anchoring(records, config.anchor_every, until(stopped.clone())));
+            } else {
+                let stop = until(stopped.clone());
+                beside.spawn(async move { records.prepare(stop).await });
+            }
+        }
         if let Some(cosigning) = self.cosigning {
             let asked = AssertUnwindSafe(cosigning.run(self.app.ledger.clone(), until(stopped)));
             beside.spawn(asked.catch_unwind().map(|ended| {
@@ -266,6 +284,11 @@ impl Service {
             }
         }
         self.app.ledger.close().await;
+        if self.app.config.ephemeral
+            && let Err(error) = std::fs::remove_dir_all(&self.app.config.data_dir)
+        {
+            tracing::debug!(%error, "what goes with the process stays behind");
+        }
     }
 }
 
@@ -370,7 +393,7 @@ fn open(config: &Config, surroundings: &Surroundings) -> Result<Ledger, ServeErr
     let options = injected(ledger_options(config));
     if ledger::presence(&options).is_none() {
         let refused = |why| Err(ServeError::NoLog { data_dir: config.data_dir.clone(), why });
-        if !config.listen.ip().is_loopback() {
+        if !config.listen.ip().is_loopback() && !config.ephemeral {
             return refused("none is made by itself for a service that is open to the network");
         }
         if config.log.key_file.is_some() {

@@ -23,6 +23,7 @@ pub mod media_type;
 pub mod port;
 mod raw;
 mod registry;
+pub mod sigstore;
 pub mod tls;
 pub mod wire;
 

@@ -9,6 +9,8 @@ mod cosigners;
 #[cfg(test)]
 mod cosigning;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod exporting;
 #[cfg(test)]
 mod faults;

@@ -7,11 +7,21 @@ use oci::{ManifestSelector, Name, Sha256Digest, TagName};
 use taglog::{SupersedeRule, TagKey};
 
 use super::{AdminError, Command, Outcome};
+use crate::config::Config;
+use crate::evidence::{Records, repin};
+
+/// For re-pins that are logged in public first.
+#[derive(Clone, Copy)]
+pub(super) struct Public<'a> {
+    pub(super) config: &'a Config,
+    pub(super) records: &'a Records,
+}
 
 /// Fetches and hashes what a tag is to mean, then appends the leaf.
 pub(super) async fn execute(
     ledger: &Ledger,
     upstream: &upstream::Client,
+    public: Option<Public<'_>>,
     command: Command,
 ) -> Result<Outcome, AdminError> {
     if ledger.supersede_rule() == SupersedeRule::Never {
@@ -19,10 +29,23 @@ pub(super) async fn execute(
     }
     let (tag, submission, old) = match command {
         Command::Supersede { tag, digest, reason } => {
-            let old = current(ledger, &tag)?.digest();
+            let record = current(ledger, &tag)?;
+            let old = record.digest();
             let manifest = fetch(ledger, upstream, &tag.name, digest).await?;
+            let evidence = match public.filter(|public| public.config.publishes(tag.name.host())) {
+                None => None,
+                Some(Public { config, records }) => {
+                    let origin = (!config.ephemeral).then(|| ledger.origin().to_owned());
+                    Some(repin(records, &tag, &record, &manifest, reason.as_str(), origin).await?)
+                }
+            };
             let TagName { name, tag: of } = tag.clone();
-            (tag, Submission::Supersede { name, tag: of, old, manifest, reason }, old)
+            let submission = Submission::Supersede { name, tag: of, old, manifest, reason };
+            let submission = match evidence {
+                Some(evidence) => Submission::Evidenced { submission: Box::new(submission), evidence },
+                None => submission,
+            };
+            (tag, submission, old)
         }
         Command::Thaw { tag, reason } => {
             let record = current(ledger, &tag)?;
@@ -49,6 +72,7 @@ pub(super) async fn execute(
         Appended::Existing(_)
         | Appended::Evidence { .. }
         | Appended::Kept
+        | Appended::Pending(_)
         | Appended::Closed { .. }
         | Appended::NotRecorded(_) => Err(AdminError::NotRecorded { tag: tag.to_string() }),
     }

@@ -15,6 +15,7 @@ use taglog::Reason;
 
 pub(crate) use self::socket::Listener;
 use crate::config::Config;
+use crate::evidence::Records;
 use crate::start::{ledger_options, upstream_settings};
 
 /// What is to be done.
@@ -80,6 +81,9 @@ pub enum AdminError {
     /// What upstream has under the digest is no manifest.
     #[error(transparent)]
     Manifest(#[from] oci::ManifestError),
+    /// It cannot be logged in Rekor, which comes first.
+    #[error("the re-pin cannot be logged in public, so nothing was changed")]
+    Public(#[from] sigstore::Error),
     /// The log does not take it.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -119,7 +123,15 @@ pub async fn run(config: &Config, command: Command) -> Result<Outcome, AdminErro
     }
     let ledger = ledger::Ledger::open(ledger_options(config))?;
     let upstream = upstream::Client::new(upstream_settings(config, upstream::Lookup::System))?;
-    let outcome = execute::execute(&ledger, &upstream, command).await;
+    let records = match &config.sigstore {
+        Some(sigstore) => Some(Records::open(config, sigstore, &ledger, ledger::Clock::system())?),
+        None => None,
+    };
+    if let Some(records) = &records {
+        records.sigstore.prepare().await?;
+    }
+    let public = records.as_ref().map(|records| execute::Public { config, records });
+    let outcome = execute::execute(&ledger, &upstream, public, command).await;
     ledger.close().await;
     outcome
 }

@@ -18,7 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::execute::execute;
+use super::execute::{Public, execute};
 use super::{AdminError, Command, Outcome};
 use crate::app::App;
 use crate::edge::listen::accept_failed;
@@ -129,12 +129,16 @@ async fn connection(app: Arc<App>, stream: UnixStream, mut stopped: watch::Recei
     }
 }
 
+fn public(app: &App) -> Option<Public<'_>> {
+    app.evidence.as_ref().map(|records| Public { config: &app.config, records })
+}
+
 async fn answer(app: &App, line: &str, stream: &mut UnixStream) -> io::Result<()> {
     let answer = match serde_json::from_str::<Question>(line) {
         Err(error) => Answer::Refused(format!("not a command: {error}")),
         Ok(question) => match command(question) {
             Err(message) => Answer::Refused(message),
-            Ok(command) => match execute(&app.ledger, &app.upstream, command.clone()).await {
+            Ok(command) => match execute(&app.ledger, &app.upstream, public(app), command.clone()).await {
                 Ok(outcome) => {
                     app.changed(&command);
                     Answer::Done(outcome)

@@ -3,7 +3,7 @@
 //! Each protects somebody: credentials from serving strangers, private names from a public log,
 //! a log's name from being unusable. Pure.
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, SigstoreMode};
 
 /// The first reason not to start, if there is one.
 pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
@@ -39,6 +39,19 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
         return refused(
             "`public = true` would show the names of private repositories that this log may hold: upstream credentials were configured once".to_owned(),
             "set `public = false`, or accept it with `publish_names = true`",
+        );
+    }
+    let per_tag = config.sigstore.as_ref().is_some_and(|sigstore| sigstore.mode == SigstoreMode::PerTag);
+    if config.ephemeral && !per_tag {
+        return refused(
+            "`data_dir = \"ephemeral\"` forgets every record with the process".to_owned(),
+            "name a directory, or have records kept in Rekor with `[sigstore] mode = \"per-tag\"`",
+        );
+    }
+    if config.ephemeral && config.upstreams.iter().any(|(host, _)| !config.publishes(host)) {
+        return refused(
+            "with `data_dir = \"ephemeral\"` an upstream whose records are not logged in Rekor is forgotten with the process".to_owned(),
+            "set `sigstore = true` for it, or name a directory",
         );
     }
     let origin = &config.log.origin;

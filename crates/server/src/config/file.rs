@@ -15,6 +15,7 @@ use url::Url;
 
 use super::listing::{Allowed, UpstreamsMode};
 use super::proxies::{AddressHeader, Network};
+use super::sigstore::{Adopted, SigstoreMode};
 use super::values::{BlobMode, ByteSize, LogFormat, Publish, RefusalCode, Span, Supersede};
 use crate::policy::{Action, Expression, Mode, OnGone, OnMove, OnYoung, Pattern};
 
@@ -69,6 +70,8 @@ pub(super) struct File {
     pub(super) log: LogTable,
     #[serde(default)]
     pub(super) limits: LimitsTable,
+    #[serde(default)]
+    pub(super) sigstore: SigstoreTable,
     #[serde(default, deserialize_with = "text::hosts")]
     pub(super) upstreams: BTreeMap<RegistryHost, UpstreamTable>,
     #[serde(default)]
@@ -145,6 +148,51 @@ pub(super) struct LimitsTable {
     pub(super) requests_per_client_burst: Option<u32>,
 }
 
+/// `[sigstore]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SigstoreTable {
+    /// `off`, `per-tag` or `anchor`; default `off`.
+    pub(super) mode: Option<SigstoreMode>,
+    /// Who signs, as certificates name it; default: learned from the first identity token.
+    pub(super) identity: Option<String>,
+    /// Who issues its tokens.
+    pub(super) issuer: Option<String>,
+    /// A P-256 key as PEM, instead of certificates; for private deployments.
+    pub(super) key_file: Option<PathBuf>,
+    /// A file with an identity token, read each time.
+    pub(super) token_file: Option<PathBuf>,
+    /// A program that prints one.
+    pub(super) token_command: Option<Vec<String>>,
+    /// `trusted_root.json` of a private instance; default: the public instance, by TUF.
+    pub(super) trusted_root: Option<PathBuf>,
+    /// `signing_config.json` of a private instance.
+    pub(super) signing_config: Option<PathBuf>,
+    /// Instead of the signing configuration's.
+    #[serde(default, deserialize_with = "text::url")]
+    pub(super) fulcio_url: Option<Url>,
+    /// Instead of the signing configuration's: a Rekor v1.
+    #[serde(default, deserialize_with = "text::url")]
+    pub(super) rekor_url: Option<Url>,
+    /// Of identity tokens; default `sigstore`.
+    pub(super) audience: Option<String>,
+    /// For one answer of Fulcio; default `30s`.
+    pub(super) fulcio_timeout: Option<Span>,
+    /// For one answer of Rekor; default `30s`.
+    pub(super) rekor_timeout: Option<Span>,
+    /// Has Rekor v1 keep the statement itself, in a second entry; default false.
+    pub(super) store_attestation: Option<bool>,
+    /// Entries that a search looks at; default 64.
+    pub(super) search_entries: Option<usize>,
+    /// Time for a search; default `5s`.
+    pub(super) search_time: Option<Span>,
+    /// Between two checkpoints that are logged with `anchor`; default `1h`.
+    pub(super) anchor_every: Option<Span>,
+    /// Whose records of the original program are adopted; default nobody's.
+    #[serde(default)]
+    pub(super) adopt: Vec<Adopted>,
+}
+
 /// `[upstreams."<registry name>"]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -175,6 +223,8 @@ pub(super) struct UpstreamTable {
     /// `http://…` or `https://…`, through which everything of this registry goes; never from the environment.
     #[serde(default, deserialize_with = "text::url")]
     pub(super) proxy: Option<Url>,
+    /// Whether records of it are logged in Rekor; default: where it needs no credentials.
+    pub(super) sigstore: Option<bool>,
     /// With `proxy_password_file`.
     pub(super) proxy_username: Option<String>,
     /// A file whose first line is the proxy's password.

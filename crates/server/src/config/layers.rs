@@ -15,6 +15,7 @@ use super::environment::{self, Environment};
 use super::error::{ConfigError, line_and_column};
 use super::file::{AuthTable, File, LimitsTable, LogTable, PolicyTable, TlsTable};
 use super::listing::{Listing, UpstreamsMode};
+use super::sigstore::sigstore;
 use super::upstreams::upstream;
 use super::values::{BlobMode, ByteSize, LogFormat, Publish, RefusalCode, Supersede};
 use super::{
@@ -22,6 +23,9 @@ use super::{
     memory,
 };
 use crate::policy::{Action, Defaults, Matcher, Policy, Rule, Terms};
+
+/// `data_dir` of a service without a disk.
+const EPHEMERAL: &str = "ephemeral";
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +177,9 @@ fn resolve(
         Some(url) => url,
         None => default_url(listen, file.tls.cert_file.is_some())?,
     };
+    let ephemeral = file.data_dir.as_deref() == Some(Path::new(EPHEMERAL));
     let data_dir = match file.data_dir {
+        Some(_) if ephemeral => std::env::temp_dir().join(format!("tlogistry-{}", std::process::id())),
         Some(directory) => directory,
         None => default_data_dir(environment).ok_or(ConfigError::NoDataDirectory)?,
     };
@@ -234,6 +240,8 @@ fn resolve(
             guard_file: file.log.guard_file,
         },
         limits: limits(&file.limits),
+        sigstore: sigstore(file.sigstore, &data_dir, environment)?,
+        ephemeral,
         policy: Policy::new(rules, defaults),
         upstreams,
         public_url,

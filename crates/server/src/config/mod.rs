@@ -12,6 +12,7 @@ mod listing;
 mod memory;
 mod proxies;
 mod show;
+mod sigstore;
 #[cfg(test)]
 mod tests;
 mod upstreams;
@@ -33,6 +34,7 @@ pub use self::layers::{Flags, Origin, Origins};
 pub use self::listing::{Allowed, Listing, UpstreamsMode};
 pub(crate) use self::memory::remember_credentials;
 pub use self::proxies::{AddressHeader, Network, TrustedProxies};
+pub use self::sigstore::{SigstoreConfig, SigstoreMode};
 pub use self::upstreams::{ProxyConfig, UpstreamConfig};
 pub use self::values::{BlobMode, LogFormat, Publish, RefusalCode, Span, Supersede, ValueError};
 pub use self::warnings::unknown_variables;
@@ -83,6 +85,11 @@ pub struct Config {
     pub limits: Limits,
     /// Registries that are reached otherwise than by their own name, or with credentials.
     pub upstreams: BTreeMap<RegistryHost, UpstreamConfig>,
+    /// What is logged in Rekor.
+    pub sigstore: Option<SigstoreConfig>,
+    /// Whether the data directory is one that goes with the process: then the proof of a record is its bundle, and no log
+    /// of ours is shown.
+    pub ephemeral: bool,
     /// Which tags are frozen, observed, passed or denied.
     pub policy: Policy,
     /// The file that was read.
@@ -185,6 +192,14 @@ impl Config {
     /// Whether `/log`, `/proof` and the pages are there for whoever got as far as asking: for everybody, or for those who
     /// logged in.
     pub fn shows_log(&self) -> bool {
-        self.public || self.auth.is_some()
+        !self.ephemeral && (self.public || self.auth.is_some())
+    }
+
+    /// Whether records of this registry are logged in Rekor: what needs credentials only where that is said.
+    pub fn publishes(&self, host: &RegistryHost) -> bool {
+        let per_tag = self.sigstore.as_ref().is_some_and(|config| config.mode == SigstoreMode::PerTag);
+        let upstream = self.upstreams.get(host);
+        let said = upstream.and_then(|upstream| upstream.sigstore);
+        per_tag && said.unwrap_or_else(|| !upstream.is_some_and(UpstreamConfig::has_credentials))
     }
 }

@@ -5,9 +5,10 @@
 use std::fmt::{self, Display, Write};
 
 use ledger::Mode;
+use sigstore::{IdentitySource, SignerSource, TrustSource};
 
 use super::values::{ByteSize, Span};
-use super::{BlobMode, Config, LogFormat, RefusalCode, Supersede};
+use super::{BlobMode, Config, LogFormat, RefusalCode, SigstoreMode, Supersede};
 use crate::policy::{Matcher, OnYoung};
 
 impl Config {
@@ -98,6 +99,7 @@ impl Config {
         if self.limits.requests_per_client_per_second != 0 {
             page.bare("limits.requests_per_client_burst", self.limits.requests_per_client_burst);
         }
+        page.sigstore();
         page.upstreams();
         page.policy();
         page.text
@@ -110,6 +112,49 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// What decides who signs and where; times and budgets only where they are set.
+    fn sigstore(&mut self) {
+        let Some(config) = &self.config.sigstore else { return };
+        self.table("sigstore");
+        let mode = if config.mode == SigstoreMode::PerTag { "per-tag" } else { "anchor" };
+        self.text("sigstore.mode", mode);
+        let settings = &config.settings;
+        if let Some(identity) = &settings.identity {
+            self.text("sigstore.identity", identity.subject.as_str());
+            self.text("sigstore.issuer", &identity.issuer);
+        }
+        match &settings.signer {
+            SignerSource::ManagedKey(path) => self.text("sigstore.key_file", path.display()),
+            SignerSource::Workload(IdentitySource::File(path)) => {
+                self.text("sigstore.token_file", path.display())
+            }
+            SignerSource::Workload(IdentitySource::Command(words)) => {
+                self.list("sigstore.token_command", words);
+            }
+            SignerSource::Workload(_) => {}
+        }
+        if let TrustSource::Files { trusted_root, signing_config } = &settings.trust {
+            self.text("sigstore.trusted_root", trusted_root.display());
+            self.text("sigstore.signing_config", signing_config.display());
+        }
+        for (key, url) in
+            [("sigstore.fulcio_url", &settings.fulcio_url), ("sigstore.rekor_url", &settings.rekor_url)]
+        {
+            if let Some(url) = url {
+                self.text(key, url);
+            }
+        }
+        self.text("sigstore.audience", &settings.audience);
+        self.text("sigstore.fulcio_timeout", Span(settings.fulcio_timeout));
+        self.text("sigstore.rekor_timeout", Span(settings.rekor_timeout));
+        self.bare("sigstore.store_attestation", settings.store_attestation);
+        self.bare("sigstore.search_entries", settings.search.entries);
+        self.text("sigstore.search_time", Span(settings.search.time));
+        if config.mode == SigstoreMode::Anchor {
+            self.text("sigstore.anchor_every", Span(config.anchor_every));
+        }
+    }
+
     fn table(&mut self, name: impl Display) {
         self.line(format_args!("\n[{name}]"));
     }

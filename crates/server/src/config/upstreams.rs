@@ -30,6 +30,8 @@ pub struct UpstreamConfig {
     pub max_concurrency: Option<NonZeroUsize>,
     /// Roots that are believed besides the system's, as PEM.
     pub ca_file: Option<PathBuf>,
+    /// Whether records of it are logged in Rekor, where that is said.
+    pub sigstore: Option<bool>,
     /// Through which everything of this registry goes.
     pub proxy: Option<ProxyConfig>,
 }
@@ -97,6 +99,7 @@ pub(super) fn upstream(host: &str, table: UpstreamTable) -> Result<UpstreamConfi
         redirect_hosts: table.redirect_hosts,
         max_concurrency: table.max_concurrency,
         ca_file: table.ca_file,
+        sigstore: table.sigstore,
         proxy,
     })
 }

@@ -18,7 +18,18 @@ impl Config {
             && !self.has_credentials()
             && !self.public
             && self.origins.of("public") == &Origin::Default;
+        let searched = self.sigstore.as_ref().is_some_and(|sigstore| sigstore.settings.store_attestation);
         [
+            self.ephemeral.then(|| {
+                "`data_dir = \"ephemeral\"`: run one instance only; records are found again by Rekor's index, which may \
+                 leave some out, and then a tag is recorded anew"
+                    .to_owned()
+            }),
+            (self.ephemeral && !searched).then(|| {
+                "without `sigstore.store_attestation = true` a record of a digest that upstream does not serve any more \
+                 cannot be read back from Rekor, and its tag is refused"
+                    .to_owned()
+            }),
             writable_by_others(&self.data_dir),
             clear.then(|| {
                 "passwords of clients cross the network in the clear: set `[tls]`, or a `public_url` of https if something \

@@ -168,10 +168,20 @@ pub(crate) fn challenge(headers: &mut HeaderMap, status: StatusCode) {
 
 /// The original's four headers, the log that they speak of, and ours.
 fn record_headers(app: &App, headers: &mut HeaderMap, record: &RecordHead) {
-    insert(headers, TLOG_UUID, record.leaf_hash.to_hex());
-    headers.insert(TLOG_LOG_INDEX, HeaderValue::from(record.index));
-    insert(headers, TLOG_INTEGRATED_TIME, rfc3339(record.time));
-    headers.insert(TLOG_LOG, app.origin_header.clone());
+    match &record.logged {
+        Some(logged) => {
+            insert(headers, TLOG_UUID, logged.entry.uuid.clone());
+            headers.insert(TLOG_LOG_INDEX, HeaderValue::from(logged.entry.index));
+            insert(headers, TLOG_INTEGRATED_TIME, rfc3339(logged.entry.time));
+            headers.insert(TLOG_LOG, logged.log.clone());
+        }
+        None => {
+            insert(headers, TLOG_UUID, record.leaf_hash.to_hex());
+            headers.insert(TLOG_LOG_INDEX, HeaderValue::from(record.index));
+            insert(headers, TLOG_INTEGRATED_TIME, rfc3339(record.time));
+            headers.insert(TLOG_LOG, app.origin_header.clone());
+        }
+    }
     insert(headers, TLOG_RECORDED_DIGEST, record.digest.to_string());
     // A URL that is closed to whoever asks proves nothing.
     if app.config.shows_log() {
@@ -187,14 +197,18 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         }
         Error::Moved(_) => (StatusCode::FORBIDDEN, app.config.refusal_code.into()),
         Error::Gone(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
-        Error::DeniedByPolicy { .. } | Error::BlobsDenied | Error::NotListed { .. } | Error::Young(_) => {
-            (StatusCode::FORBIDDEN, ErrorCode::Denied)
-        }
+        Error::DeniedByPolicy { .. }
+        | Error::BlobsDenied
+        | Error::NotListed { .. }
+        | Error::Young(_)
+        | Error::Contradicted { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
         Error::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized),
         Error::TooManyAttempts { .. } | Error::TooManyRequests { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
         }
-        Error::LoginsBusy => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
+        Error::LoginsBusy | Error::Evidence { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
+        }
         Error::Upstream { what, source, .. } => upstream_status(*what, source),
         Error::NotRecorded { known, source, .. } => append_status(*known, source),
         Error::Store { .. } | Error::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),

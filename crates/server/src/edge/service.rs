@@ -21,7 +21,7 @@ use crate::log_api::At;
 use crate::policy::Action;
 use crate::resolve::{self, Ask, Served, by_digest};
 use crate::telemetry::metrics::{Kind, Outcome};
-use crate::{blobs, collector, health, history, log_api, referrers, tags_list};
+use crate::{blobs, collector, evidence, health, history, log_api, referrers, tags_list};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -249,6 +249,12 @@ async fn public(app: &Arc<App>, parts: &http::request::Parts, seen: &mut Seen<'_
         seen.kind = Kind::Proof;
         let reference = reference.replace("%3A", ":").replace("%3a", ":");
         return plain(app, open(app).and_then(|()| log_api::proof(app, &parts.method, &reference, at)));
+    }
+    if let Some(what) = path.strip_prefix("/bundle/") {
+        seen.kind = Kind::Proof;
+        let what = what.replace("%3A", ":").replace("%3a", ":");
+        let shown = if app.config.ephemeral { Ok(()) } else { open(app) };
+        return plain(app, shown.and_then(|()| evidence::bundle(app, &parts.method, &what)));
     }
     if let Some(name) = path.strip_prefix("/api/v1/tags/") {
         seen.kind = Kind::History;

@@ -36,7 +36,7 @@ pub(super) async fn old_enough(app: &Arc<App>, ask: &Ask, served: Served) -> Res
         return Ok(served);
     }
     let key = TagKey::of(&ask.name, &ask.tag);
-    let known = known(ask, &app.ledger.history(&key).map_err(|source| ask.store(source))?);
+    let known = known(app, ask, &app.ledger.history(&key).map_err(|source| ask.store(source))?);
     let is_old = |known: &Known| known.vetted || known.since.saturating_add(min_age) <= now;
     let current = known.iter().find(|known| known.digest == record.digest);
     if current.is_some_and(is_old) || dry_run::spares(app, ask, Refusal::Young) {
@@ -72,7 +72,7 @@ pub(super) async fn old_enough(app: &Arc<App>, ask: &Ask, served: Served) -> Res
 }
 
 /// Each digest that the tag had, in the order in which it had it last.
-fn known(ask: &Ask, history: &[Entry]) -> Vec<Known> {
+fn known(app: &App, ask: &Ask, history: &[Entry]) -> Vec<Known> {
     let mut all: Vec<Known> = Vec::new();
     for entry in history {
         let (digest, time, vetted) = match &entry.leaf {
@@ -87,6 +87,7 @@ fn known(ask: &Ask, history: &[Entry]) -> Vec<Known> {
             since: before.as_ref().map_or(time, |before| before.since),
             vetted: vetted || before.is_some_and(|before| before.vetted),
             head: RecordHead {
+                logged: app.evidence.as_ref().and_then(|evidence| evidence.at(entry.index, &digest)),
                 name: ask.name.clone(),
                 tag: ask.tag.clone(),
                 digest,

@@ -13,6 +13,7 @@ use upstream::FetchedManifest;
 use super::{Manifest, Served};
 use crate::app::App;
 use crate::error::{Error, What};
+use crate::evidence::artifact;
 
 /// Resolves a digest under a name.
 pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Result<Served, Error> {
@@ -30,6 +31,9 @@ pub(crate) async fn manifest(app: &Arc<App>, name: &Name, digest: Digest) -> Res
             let manifest = Manifest { bytes: stored.bytes.clone(), media_type: stored.media_type };
             return Ok(served(app, name, digest, manifest));
         }
+    }
+    if let Some(manifest) = artifact::by_manifest(app, name, &digest)? {
+        return Ok(Served { since: None, ..served(app, name, digest, manifest) });
     }
     app.metrics.stored(false);
     let fetched = app.fetch(name, &ManifestSelector::Digest(digest.clone())).await.map_err(|source| {

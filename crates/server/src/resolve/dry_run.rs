@@ -63,7 +63,7 @@ pub(super) async fn moved(
         Ok(Appended::Evidence { .. } | Appended::NotRecorded(NotRecorded::Already)) => Ok(Served {
             digest: seen.into(),
             manifest: Manifest { bytes: fetched.bytes, media_type: fetched.manifest.media_type },
-            record: Some(Arc::new(head(ask, record))),
+            record: Some(Arc::new(head(app, ask, record))),
             first_seen: false,
             warning: Some(format!(
                 "dry run: this tag moved and would be refused; log entry {} has {}",

@@ -1,15 +1,14 @@
 //! A tag that the log does not know: fetch, hash, record, and only then serve.
 //!
-//! The place where evidence from elsewhere is obtained before the record is made is between the
-//! fetch and the append.
+//! Where records are logged in public as well, `publicly` goes before the append.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use ledger::{Appended, ManifestBytes, Observation, Recorded, Submission};
+use ledger::{Appended, Evidence, ManifestBytes, Observation, Recorded, Submission};
 
 use super::verdict::{Verdict, verdict};
-use super::{Ask, Manifest, Served, head, recheck};
+use super::{Ask, Manifest, Served, head, publicly, recheck};
 use crate::app::App;
 use crate::error::Error;
 use crate::policy::Action;
@@ -17,21 +16,28 @@ use crate::policy::Action;
 /// Records what upstream serves for a tag that has no record.
 pub(super) async fn record(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
     app.metrics.stored(false);
+    if let Some(records) = &app.evidence
+        && ask.decision.action == Action::Freeze
+        && app.config.publishes(ask.name.host())
+    {
+        return publicly::record(app, ask, records).await;
+    }
     let fetched = app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?;
     let freeze =
         matches!(verdict(None, ask.decision.action, fetched.digest), Verdict::FirstSeen { freeze: true });
-    append(app, ask, fetched, freeze, None).await
+    append(app, ask, fetched, freeze, None, None).await
 }
 
 /// Appends a record of what was fetched and serves it; whoever recorded the tag first wins.
 ///
-/// `before` is the record that an observed tag has already.
+/// `before` is the record that an observed tag has already; `evidence` is kept with the one that is made.
 pub(super) async fn append(
     app: &Arc<App>,
     ask: &Ask,
     fetched: upstream::FetchedManifest,
     freeze: bool,
     before: Option<&Arc<Recorded>>,
+    evidence: Option<Evidence>,
 ) -> Result<Served, Error> {
     let started = Instant::now();
     let media_type = fetched.manifest.media_type;
@@ -46,14 +52,20 @@ pub(super) async fn append(
         client: Some(ask.client),
         upstream: app.upstream.label(ask.name.host()).to_owned(),
     });
+    let submission = match evidence {
+        Some(evidence) => Submission::Evidenced { submission: Box::new(submission), evidence },
+        None => submission,
+    };
     let known = before.is_some();
     let appended = app.ledger.append(submission).await.map_err(|source| ask.not_recorded(known, source))?;
     let (record, made) = match appended {
         Appended::Recorded(record) => (record, true),
         Appended::Existing(record) => (record, false),
-        Appended::Evidence { .. } | Appended::Kept | Appended::Closed { .. } | Appended::NotRecorded(_) => {
-            return Err(Error::Internal);
-        }
+        Appended::Evidence { .. }
+        | Appended::Kept
+        | Appended::Pending(_)
+        | Appended::Closed { .. }
+        | Appended::NotRecorded(_) => return Err(Error::Internal),
     };
     if record.digest() != fetched.digest {
         // Recorded meanwhile by another way, such as an operator's command.
@@ -69,7 +81,7 @@ pub(super) async fn append(
     Ok(Served {
         digest: record.digest().into(),
         manifest: Manifest { bytes: fetched.bytes, media_type },
-        record: Some(Arc::new(head(ask, &record))),
+        record: Some(Arc::new(head(app, ask, &record))),
         first_seen: made && !known,
         warning: changed.map(|before| {
             format!(

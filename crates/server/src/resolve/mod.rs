@@ -10,6 +10,7 @@ mod dry_run;
 mod first_sight;
 mod flights;
 mod freshness;
+mod publicly;
 mod recheck;
 mod verdict;
 
@@ -207,7 +208,7 @@ async fn recorded(
     Ok(Served {
         digest: record.digest().into(),
         manifest,
-        record: Some(Arc::new(head(ask, record))),
+        record: Some(Arc::new(head(app, ask, record))),
         first_seen: false,
         warning,
         by_digest: false,
@@ -216,8 +217,9 @@ async fn recorded(
     })
 }
 
-fn head(ask: &Ask, record: &Recorded) -> RecordHead {
+fn head(app: &App, ask: &Ask, record: &Recorded) -> RecordHead {
     RecordHead {
+        logged: app.evidence.as_ref().and_then(|evidence| evidence.of(record)),
         name: ask.name.clone(),
         tag: ask.tag.clone(),
         digest: record.digest(),
@@ -252,6 +254,12 @@ impl Ask {
         let subject = self.reference();
         tracing::error!(reference = %subject, error = %source, "a record cannot be read");
         Error::Store { subject, source: Arc::new(source) }
+    }
+
+    fn evidence(&self, source: sigstore::Error) -> Error {
+        let subject = self.reference();
+        tracing::warn!(reference = %subject, error = %source, "a tag could not be recorded in public");
+        Error::Evidence { subject, source: Arc::new(source) }
     }
 
     fn not_recorded(&self, known: bool, source: AppendError) -> Error {

@@ -84,11 +84,15 @@ pub(super) async fn settle(
 ) -> Result<Served, Error> {
     match verdict(Some(pinned(app, ask, &record)?), ask.decision.action, fetched.digest) {
         Verdict::Same => recorded(app, ask, &record, None).await,
-        Verdict::FirstSeen { freeze } => Box::pin(first_sight::append(app, ask, fetched, freeze, None)).await,
-        Verdict::FreezeNow => Box::pin(first_sight::append(app, ask, fetched, true, Some(&record))).await,
+        Verdict::FirstSeen { freeze } => {
+            Box::pin(first_sight::append(app, ask, fetched, freeze, None, None)).await
+        }
+        Verdict::FreezeNow => {
+            Box::pin(first_sight::append(app, ask, fetched, true, Some(&record), None)).await
+        }
         Verdict::Changed => {
             app.metrics.moved(false, false);
-            Box::pin(first_sight::append(app, ask, fetched, false, Some(&record))).await
+            Box::pin(first_sight::append(app, ask, fetched, false, Some(&record), None)).await
         }
         Verdict::Moved => moved(app, ask, &record, fetched).await,
     }
@@ -116,7 +120,7 @@ async fn moved(
     }
     keep_evidence(app, ask, record, &fetched);
     if refuse {
-        let record = head(ask, record);
+        let record = head(app, ask, record);
         return Err(Error::Moved(Box::new(Moved { record, seen: fetched.digest })));
     }
     let warning = format!("upstream moved this tag to {}; {}", fetched.digest, as_recorded(record));
@@ -151,7 +155,7 @@ pub(crate) fn is_gone(error: &upstream::Error) -> bool {
 
 async fn gone(app: &Arc<App>, ask: &Ask, record: &Arc<Recorded>) -> Result<Served, Error> {
     if ask.decision.on_gone == OnGone::Refuse && !dry_run::spares(app, ask, Refusal::Gone) {
-        return Err(Error::Gone(Box::new(head(ask, record))));
+        return Err(Error::Gone(Box::new(head(app, ask, record))));
     }
     let warning = format!("upstream no longer has this tag; {}", as_recorded(record));
     recorded(app, ask, record, Some(warning)).await

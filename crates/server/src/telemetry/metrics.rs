@@ -117,6 +117,11 @@ struct ReasonLabel {
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+struct ServiceLabel {
+    service: &'static str,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
 struct LedgerLabel {
     what: &'static str,
 }
@@ -154,6 +159,8 @@ pub(crate) struct Metrics {
     moves: Family<PolicyLabel, Counter>,
     refusals: Counter,
     spared: Family<ReasonLabel, Counter>,
+    sigstore_requests: Family<ServiceLabel, Gauge>,
+    sigstore_certificates: Gauge,
     cache_hits: Counter,
     cache_misses: Counter,
     shared: Counter,
@@ -216,6 +223,18 @@ impl Metrics {
                 "tlog_dry_run",
                 "Pulls that would have been refused, had the rule's mode not been `dry-run`",
                 Family::default(),
+            ),
+            sigstore_requests: registered(
+                &mut registry,
+                "tlog_sigstore_requests",
+                "Requests to Sigstore's services since the start",
+                Family::default(),
+            ),
+            sigstore_certificates: registered(
+                &mut registry,
+                "tlog_sigstore_certificates",
+                "Certificates had from Fulcio since the start",
+                Gauge::default(),
             ),
             cache_hits: registered(
                 &mut registry,
@@ -327,6 +346,21 @@ impl Metrics {
     /// A pull was served that would have been refused, had the rule been enforced.
     pub(crate) fn spared(&self, reason: &'static str) {
         self.spared.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// What logging in public cost so far.
+    pub(crate) fn sigstore(&self, statistics: &sigstore::Statistics) {
+        let requests = [
+            ("identity", statistics.identity),
+            ("fulcio", statistics.fulcio),
+            ("rekor", statistics.rekor),
+            ("timestamp", statistics.timestamp),
+            ("trust", statistics.trust),
+        ];
+        for (service, count) in requests {
+            self.sigstore_requests.get_or_create(&ServiceLabel { service }).set(number(count));
+        }
+        self.sigstore_certificates.set(number(statistics.certificates));
     }
 
     /// A manifest came from our store, or did not.

@@ -1,0 +1,174 @@
+//! `[sigstore]`: whether records are logged in Rekor as well, as whom, and whom that is believed of.
+//!
+//! Honours the original's variables (`REKOR_URL`, `FULCIO_URL`, `AUDIENCE`, `REKOR_TIMEOUT`, `FULCIO_TIMEOUT`), and finds
+//! the source of identity tokens as cosign does. Asks nobody.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use sigstore::{Identity, IdentitySource, SearchBudget, Settings, SignerSource, Subject, TrustSource};
+use url::Url;
+
+use super::environment::Environment;
+use super::error::ConfigError;
+use super::file::SigstoreTable;
+use super::layers::parse_url;
+use super::values::Span;
+
+/// Where Kubernetes puts a token for it, as cosign expects.
+const KUBERNETES_TOKEN: &str = "/var/run/sigstore/cosign/oidc-token";
+const GOOGLE_METADATA: &str = "metadata.google.internal";
+
+/// What is logged in Rekor.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SigstoreMode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Each record of a frozen tag, before it is served.
+    PerTag,
+    /// Checkpoints of the log.
+    Anchor,
+}
+
+/// `[sigstore]`, where its mode is not `off`.
+#[derive(Clone, Debug)]
+pub struct SigstoreConfig {
+    /// `per-tag` or `anchor`.
+    pub mode: SigstoreMode,
+    /// For the signer.
+    pub settings: Settings,
+    /// Between two checkpoints that are logged.
+    pub anchor_every: Duration,
+}
+
+/// One of `adopt`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Adopted {
+    identity: String,
+    issuer: String,
+}
+
+pub(super) fn sigstore(
+    table: SigstoreTable,
+    data_dir: &Path,
+    environment: &Environment<'_>,
+) -> Result<Option<SigstoreConfig>, ConfigError> {
+    let mode = table.mode.unwrap_or_default();
+    if mode == SigstoreMode::Off {
+        return Ok(None);
+    }
+    let set = |variable: &str| environment(variable).filter(|value| !value.is_empty());
+    let url = |given: Option<Url>, variable: &'static str| match (given, set(variable)) {
+        (Some(url), _) => Ok(Some(url)),
+        (None, Some(text)) => {
+            parse_url(&text).map(Some).map_err(|message| ConfigError::Environment { variable, message })
+        }
+        (None, None) => Ok(None),
+    };
+    let span = |given: Option<Span>, variable: &'static str, default: u64| match (given, set(variable)) {
+        (Some(span), _) => Ok(span.0),
+        (None, Some(text)) => text
+            .parse::<Span>()
+            .map(|span| span.0)
+            .map_err(|error| ConfigError::Environment { variable, message: error.to_string() }),
+        (None, None) => Ok(Duration::from_secs(default)),
+    };
+    let trust = match (table.trusted_root, table.signing_config) {
+        (Some(trusted_root), Some(signing_config)) => TrustSource::Files { trusted_root, signing_config },
+        (None, None) => TrustSource::Public { cache_dir: data_dir.join("sigstore") },
+        _ => {
+            return refused(
+                "`[sigstore]` has one of `trusted_root` and `signing_config` without the other",
+                "name both for a private instance, none for the public one",
+            );
+        }
+    };
+    let identity = match (table.identity, table.issuer) {
+        (Some(subject), Some(issuer)) => Some(Identity { subject: Subject::of_text(&subject), issuer }),
+        (None, None) => None,
+        _ => {
+            return refused(
+                "`[sigstore]` has one of `identity` and `issuer` without the other",
+                "name both, or none to have them learned from the first identity token",
+            );
+        }
+    };
+    let signer = signer(table.key_file, table.token_file, table.token_command, &set)?;
+    let search = SearchBudget::default();
+    Ok(Some(SigstoreConfig {
+        mode,
+        settings: Settings {
+            signer,
+            identity,
+            trust,
+            fulcio_url: url(table.fulcio_url, "FULCIO_URL")?,
+            rekor_url: url(table.rekor_url, "REKOR_URL")?,
+            audience: table.audience.or_else(|| set("AUDIENCE")).unwrap_or_else(|| "sigstore".to_owned()),
+            fulcio_timeout: span(table.fulcio_timeout, "FULCIO_TIMEOUT", 30)?,
+            rekor_timeout: span(table.rekor_timeout, "REKOR_TIMEOUT", 30)?,
+            // Known when the log is open.
+            log_origin: None,
+            store_attestation: table.store_attestation.unwrap_or(false),
+            search: SearchBudget {
+                entries: table.search_entries.unwrap_or(search.entries),
+                time: table.search_time.map_or(search.time, |span| span.0),
+            },
+            adopt_original: table
+                .adopt
+                .into_iter()
+                .map(|adopted| Identity {
+                    subject: Subject::of_text(&adopted.identity),
+                    issuer: adopted.issuer,
+                })
+                .collect(),
+        },
+        anchor_every: table.anchor_every.map_or(Duration::from_secs(60 * 60), |span| span.0),
+    }))
+}
+
+/// What is configured; else what the platform offers.
+fn signer(
+    key_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+    token_command: Option<Vec<String>>,
+    set: &dyn Fn(&str) -> Option<String>,
+) -> Result<SignerSource, ConfigError> {
+    let given = [key_file.is_some(), token_file.is_some(), token_command.is_some()];
+    if given.iter().filter(|given| **given).count() > 1 {
+        return refused(
+            "`[sigstore]` has more than one of `key_file`, `token_file` and `token_command`",
+            "keep one",
+        );
+    }
+    if let Some(path) = key_file {
+        return Ok(SignerSource::ManagedKey(path));
+    }
+    let source = if let Some(path) = token_file {
+        IdentitySource::File(path)
+    } else if let Some(words) = token_command {
+        IdentitySource::Command(words)
+    } else if let Some(token) = set("SIGSTORE_ID_TOKEN") {
+        IdentitySource::Token(token.into())
+    } else if let (Some(url), Some(token)) =
+        (set("ACTIONS_ID_TOKEN_REQUEST_URL"), set("ACTIONS_ID_TOKEN_REQUEST_TOKEN"))
+    {
+        let variable = "ACTIONS_ID_TOKEN_REQUEST_URL";
+        let url = Url::parse(&url)
+            .map_err(|error| ConfigError::Environment { variable, message: error.to_string() })?;
+        IdentitySource::GitHubActions { url, token: token.into() }
+    } else if Path::new(KUBERNETES_TOKEN).exists() {
+        IdentitySource::File(KUBERNETES_TOKEN.into())
+    } else {
+        let host = set("GCE_METADATA_HOST").unwrap_or_else(|| GOOGLE_METADATA.to_owned());
+        IdentitySource::GoogleMetadata { host }
+    };
+    Ok(SignerSource::Workload(source))
+}
+
+fn refused<T>(message: &str, hint: &str) -> Result<T, ConfigError> {
+    Err(ConfigError::Refused { message: message.to_owned(), hint: hint.to_owned() })
+}

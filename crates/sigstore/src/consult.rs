@@ -1,0 +1,214 @@
+//! What Rekor v1 has of a reference already, by us or by the original program.
+//!
+//! The index is open to everybody and complete for nobody: what it names is checked like anything else, entries of others
+//! are passed over and never fail the search, and how much is looked at is bounded. What cannot be read although it is ours
+//! is told, because it says that there is a record whose digest nobody here knows.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::entry::LogEntry;
+use crate::error::Error;
+use crate::evidence::{certified, identity_in, logged, verifier};
+use crate::identity::{Identity, Subject};
+use crate::original;
+use crate::prepared::{Prepared, Verifier};
+use crate::rekor1::{BATCH, Found, Rekor1};
+use crate::settings::SearchBudget;
+use crate::statement::{Statement, hex};
+use crate::trust::Material;
+use crate::verify::{Entry, Expected, Verified, assemble, record};
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Consulted {
+    /// Records of ours and adopted ones, the earliest first.
+    pub records: Vec<Verified>,
+    /// Where records of ours are whose statement is not one that was expected, and cannot be had; the earliest first.
+    pub unreadable: Vec<Entry>,
+    /// Entries of others under the same key.
+    pub foreign: usize,
+    /// False where the log has no index that could be asked.
+    pub searched: bool,
+}
+
+/// A search.
+pub(crate) struct Search<'a> {
+    pub(crate) rekor: Rekor1<'a>,
+    pub(crate) material: &'a Material,
+    pub(crate) identity: &'a Identity,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) adopt: &'a [Identity],
+    pub(crate) budget: SearchBudget,
+    pub(crate) log_origin: Option<&'a str>,
+}
+
+/// What one entry is.
+enum Class {
+    Record(Box<Verified>),
+    /// SHA-256 of its payload, and where it is.
+    Unreadable(String, Entry),
+    Foreign,
+}
+
+impl Search<'_> {
+    /// Everything under `reference`; `candidates` are statements that an entry without a payload may be of.
+    pub(crate) async fn run(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
+        let mut looked_at = 0;
+        let all = self.all(reference, candidates, &mut looked_at);
+        match tokio::time::timeout(self.budget.time, all).await {
+            Ok(outcome) => outcome,
+            Err(_late) => Err(Error::SearchBudget { reference: reference.to_owned(), looked_at }),
+        }
+    }
+
+    async fn all(
+        &self,
+        reference: &str,
+        candidates: &[Statement],
+        looked_at: &mut usize,
+    ) -> Result<Consulted, Error> {
+        let mut ids = BTreeSet::new();
+        for (identity, key) in std::iter::once((self.identity, self.key))
+            .chain(self.adopt.iter().map(|identity| (identity, None)))
+        {
+            match self.rekor.search(reference, identity, key).await? {
+                Found::Ids(found) => ids.extend(found),
+                Found::NoIndex => return Ok(Consulted::default()),
+            }
+        }
+        if ids.len() > self.budget.entries {
+            return Err(Error::SearchBudget { reference: reference.to_owned(), looked_at: *looked_at });
+        }
+        let ids: Vec<String> = ids.into_iter().collect();
+        let (mut found, mut unreadable) = (Consulted { searched: true, ..Consulted::default() }, Vec::new());
+        for batch in ids.chunks(BATCH) {
+            for entry in self.rekor.entries_by_id(batch).await? {
+                *looked_at += 1;
+                match self.classify(reference, candidates, &entry) {
+                    Class::Record(record) => found.records.push(*record),
+                    Class::Unreadable(payload, entry) => unreadable.push((payload, entry)),
+                    Class::Foreign => found.foreign += 1,
+                }
+            }
+        }
+        // A second entry may hold the payload of the first.
+        let known: BTreeSet<String> =
+            found.records.iter().map(|record| hex(&Sha256::digest(record.statement.to_payload()))).collect();
+        unreadable.retain(|(payload, _)| !known.contains(payload));
+        found.unreadable = unreadable.into_iter().map(|(_, entry)| entry).collect();
+        found.unreadable.sort_by_key(|entry| (entry.time, entry.index));
+        found.records.sort_by_key(|record| (record.entry.time, record.entry.index));
+        let mut seen = BTreeSet::new();
+        found.records.retain(|record| seen.insert(record.pae_hash));
+        Ok(found)
+    }
+
+    fn classify(&self, reference: &str, candidates: &[Statement], entry: &LogEntry) -> Class {
+        let class = match (entry.kind.as_str(), entry.version.as_str()) {
+            ("dsse", "0.0.1") => self.of_dsse(candidates, entry),
+            ("intoto", "0.0.2") => self.of_intoto(entry),
+            ("intoto", "0.0.1") => {
+                let adopted = self
+                    .adopt
+                    .iter()
+                    .find_map(|identity| original::adopt(&self.material.root, identity, entry).ok());
+                adopted.map_or(Class::Foreign, |record| Class::Record(Box::new(record)))
+            }
+            _ => Class::Foreign,
+        };
+        match class {
+            Class::Record(record) if record.statement.reference != reference => Class::Foreign,
+            Class::Record(record) if !self.is_of_our_log(&record.statement) => Class::Foreign,
+            class => class,
+        }
+    }
+
+    /// An entry that keeps the hash of the payload alone.
+    fn of_dsse(&self, candidates: &[Statement], entry: &LogEntry) -> Class {
+        let text = |pointer: &str| entry.spec.pointer(pointer).and_then(Value::as_str);
+        let Some(with) = self.ours(entry.spec.pointer("/signatures/0/verifier")) else {
+            return Class::Foreign;
+        };
+        let (Some(hash), Some(signature)) = (text("/payloadHash/value"), text("/signatures/0/signature"))
+        else {
+            return Class::Foreign;
+        };
+        let payloads = candidates.iter().map(Statement::to_payload);
+        let payload = payloads.into_iter().find(|payload| hex(&Sha256::digest(payload)) == hash);
+        match (payload, STANDARD.decode(signature)) {
+            (Some(payload), Ok(signature)) => self.whole(entry, with, payload, signature),
+            (None, _) => self.unreadable(entry, &with, hash),
+            (Some(_), Err(_)) => Class::Foreign,
+        }
+    }
+
+    /// An entry that keeps the signature, and the payload beside the log.
+    fn of_intoto(&self, entry: &LogEntry) -> Class {
+        let envelope = |pointer: &str| entry.spec.pointer(&format!("/content/envelope{pointer}"));
+        let Some(with) = self.ours(envelope("/signatures/0/publicKey")) else { return Class::Foreign };
+        let hash = entry.spec.pointer("/content/payloadHash/value").and_then(Value::as_str);
+        let signature = envelope("/signatures/0/sig").and_then(Value::as_str);
+        let signature =
+            signature.and_then(|text| STANDARD.decode(text).ok()).and_then(|text| STANDARD.decode(text).ok());
+        let (Some(hash), Some(signature)) = (hash, signature) else { return Class::Foreign };
+        match &entry.attestation {
+            Some(payload) => self.whole(entry, with, payload.clone(), signature),
+            None => self.unreadable(entry, &with, hash),
+        }
+    }
+
+    fn whole(&self, entry: &LogEntry, verifier: Verifier, payload: Vec<u8>, signature: Vec<u8>) -> Class {
+        let prepared = Prepared { payload, signature, verifier, timestamp: None };
+        let bundle = assemble(&prepared, &entry.to_protojson());
+        let expected = Expected { identity: self.identity, key: self.key };
+        match record(&self.material.root, &expected, &bundle) {
+            Ok(record) => Class::Record(Box::new(record)),
+            Err(error) => {
+                tracing::warn!(entry = %entry.id, %error, "an entry that names us is not ours");
+                Class::Foreign
+            }
+        }
+    }
+
+    /// Anybody can log an entry with a certificate of their own making that has our name in it.
+    fn unreadable(&self, entry: &LogEntry, with: &Verifier, payload: &str) -> Class {
+        let authentic = logged(&self.material.root, entry).and_then(|()| match with {
+            Verifier::Certificate { der, .. } => certified(&self.material.root, entry, der, self.identity),
+            Verifier::Key { .. } => Ok(()),
+        });
+        match authentic {
+            Ok(()) => Class::Unreadable(payload.to_owned(), entry.place()),
+            Err(error) => {
+                tracing::warn!(entry = %entry.id, %error, "an entry that names us is not ours");
+                Class::Foreign
+            }
+        }
+    }
+
+    /// What an entry's signature is checked with, if it names us.
+    fn ours(&self, text: Option<&Value>) -> Option<Verifier> {
+        let (label, der) = verifier(text)?;
+        match (&self.identity.subject, label.as_str()) {
+            (Subject::Key(_), "PUBLIC KEY") => {
+                (self.key == Some(der.as_slice())).then_some(Verifier::Key { spki: der })
+            }
+            (Subject::Email(_) | Subject::Uri(_), "CERTIFICATE") => {
+                let ours = identity_in(&der).as_ref() == Some(self.identity);
+                ours.then_some(Verifier::Certificate { der, not_after: 0 })
+            }
+            _ => None,
+        }
+    }
+
+    fn is_of_our_log(&self, statement: &Statement) -> bool {
+        match (self.log_origin, &statement.log_origin) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A tag statement in, a verified Sigstore bundle out: identity, Fulcio, Rekor v1 and v2, timestamps, trust root.
+//!
+//! Order of the caller: [`Sigstore::consult`], [`Sigstore::sign`], keep the [`Prepared`], [`Sigstore::submit`], keep the
+//! bundle; [`Sigstore::verify`] on every load. Knows no ledger, no registry and no HTTP server.
+
+#![forbid(unsafe_code)]
+
+mod consult;
+mod entry;
+mod error;
+mod evidence;
+mod fulcio;
+mod http;
+mod identity;
+pub mod monitor;
+mod original;
+mod prepared;
+pub mod referrer;
+mod rekor1;
+mod rekor2;
+mod service;
+mod settings;
+mod statement;
+mod timestamp;
+mod trust;
+mod verify;
+
+pub use self::consult::Consulted;
+pub use self::error::{Check, Error, Service};
+pub use self::identity::{Identity, Subject};
+pub use self::prepared::Prepared;
+pub use self::service::{Anchored, Health, Sigstore, Statistics};
+pub use self::settings::{Clock, IdentitySource, SearchBudget, Settings, SignerSource, TrustSource};
+pub use self::statement::{Action, CHECKPOINT, Statement, TAG_RECORD};
+pub use self::verify::{Entry, Verified};

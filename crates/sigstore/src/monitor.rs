@@ -1,0 +1,113 @@
+//! Reads a whole Rekor v2 log for entries of one identity: whoever signs as us is found, and what we did not publish with it.
+//!
+//! Every leaf is hashed into the tree, so that what is read is what the log's signed checkpoint commits to, and continues
+//! what was read before. Resumable: the state is small and written by the caller.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sigstore_crypto::{Checkpoint, VerificationKey};
+use tlog::{Frontier, Hash};
+
+use crate::entry::{hash, unhex};
+use crate::error::{Check, Error, Service};
+use crate::evidence::identity_in;
+use crate::identity::{Identity, Subject};
+use crate::rekor2::{BUNDLE, Rekor2, log_of};
+use crate::statement::hex;
+
+/// How far a log was read.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Entries read.
+    pub size: u64,
+    /// Roots of the perfect trees that they make, in hexadecimal.
+    pub frontier: Vec<String>,
+}
+
+/// An entry that an identity signed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Signed {
+    /// Of the log.
+    pub index: u64,
+    /// SHA-256 of what was signed, in hexadecimal: of a statement's [`pae_hash`](crate::Statement::pae_hash).
+    pub hash: String,
+}
+
+/// Reads on from `state` up to the newest checkpoint; `found` gets each entry of `identity`, and `progress` how many of how
+/// many entries are read.
+pub(crate) async fn walk(
+    rekor: &Rekor2<'_>,
+    identity: &Identity,
+    key: Option<&[u8]>,
+    state: &State,
+    mut found: impl FnMut(Signed),
+    mut progress: impl FnMut(u64, u64),
+) -> Result<State, Error> {
+    let text = rekor.checkpoint().await?;
+    let wrong = |why: &str| Error::failed(Check::Origin, &why);
+    let checkpoint = Checkpoint::from_text(&text).map_err(|_why| wrong("its checkpoint is none"))?;
+    let log = log_of(rekor.root, checkpoint.origin())
+        .ok_or_else(|| wrong("its log is not one that is believed"))?;
+    let verifier = VerificationKey::from_spki(&log.public_key.raw_bytes)
+        .map_err(|_why| wrong("its log's key is none"))?;
+    let signed = checkpoint
+        .signatures()
+        .iter()
+        .any(|line| verifier.verify(checkpoint.signed_data(), &line.signature).is_ok());
+    if !signed {
+        return Err(wrong("its checkpoint is not signed by its log"));
+    }
+    let size = checkpoint.tree_size();
+    if size < state.size {
+        return Err(wrong("the log is shorter than it was"));
+    }
+    let mut frontier = frontier(state)?;
+    let mut at = state.size;
+    while at < size {
+        let first = at - at % BUNDLE;
+        for body in rekor.bodies(first, size).await?.iter().skip(usize::try_from(at - first).unwrap_or(0)) {
+            frontier.push(tlog::leaf_hash(body));
+            if let Some(hash) = signed_by(body, identity, key) {
+                found(Signed { index: at, hash });
+            }
+            at += 1;
+        }
+        progress(at, size);
+    }
+    if frontier.root().as_bytes() != checkpoint.root_hash().as_bytes() {
+        return Err(Error::Answer {
+            service: Service::Rekor,
+            url: rekor.base.to_string(),
+            why: "its entries do not make the tree that its checkpoint is of".to_owned(),
+        });
+    }
+    Ok(State { size, frontier: frontier.hashes().iter().map(|hash| hex(hash.as_bytes())).collect() })
+}
+
+fn frontier(state: &State) -> Result<Frontier, Error> {
+    let wrong = || Error::failed(Check::Shape, &"the state of the monitor is damaged; begin anew without it");
+    let hashes: Option<Vec<Hash>> =
+        state.frontier.iter().map(|text| unhex(text).and_then(|bytes| hash(&bytes))).collect();
+    Frontier::from_parts(state.size, hashes.ok_or_else(wrong)?).map_err(|_why| wrong())
+}
+
+/// The hash that this entry's signature is over, if it is of this identity.
+fn signed_by(body: &[u8], identity: &Identity, key: Option<&[u8]>) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let spec = body.pointer("/spec/hashedRekordV002")?;
+    let raw = |pointer: &str| {
+        let text = spec.pointer(pointer).and_then(Value::as_str)?;
+        STANDARD.decode(text).ok()
+    };
+    let ours = match &identity.subject {
+        Subject::Key(_) => raw("/signature/verifier/publicKey/rawBytes").as_deref() == key && key.is_some(),
+        _ => identity_in(&raw("/signature/verifier/x509Certificate/rawBytes")?).as_ref() == Some(identity),
+    };
+    if !ours {
+        return None;
+    }
+    Some(hex(&raw("/data/digest")?))
+}

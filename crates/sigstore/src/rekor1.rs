@@ -1,0 +1,231 @@
+//! Rekor v1: logging an envelope (`dsse` 0.0.1, and `intoto` 0.0.2 beside it), and finding what is logged.
+//!
+//! What comes back is parsed, and believed by nobody yet.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::entry::LogEntry;
+use crate::error::{Error, Service};
+use crate::http::{Answer, Http, refusal};
+use crate::identity::{Identity, Subject};
+use crate::prepared::{Prepared, pem};
+use crate::statement::{PAYLOAD_TYPE, hex, reference_hash};
+
+/// Entries that the API gives at once.
+pub(crate) const BATCH: usize = 10;
+
+/// One Rekor.
+pub(crate) struct Rekor1<'a> {
+    pub(crate) http: &'a Http,
+    pub(crate) base: &'a Url,
+    pub(crate) timeout: Duration,
+}
+
+/// What an index says.
+pub(crate) enum Found {
+    /// Ids of entries, in no order; more may exist.
+    Ids(Vec<String>),
+    /// There is no index.
+    NoIndex,
+}
+
+impl Rekor1<'_> {
+    /// Logs the envelope; where it is logged already, gives that entry.
+    pub(crate) async fn log(&self, prepared: &Prepared) -> Result<LogEntry, Error> {
+        self.create(&proposed(prepared)).await
+    }
+
+    /// Has the log keep the payload as well, which the other kind of entry does not.
+    pub(crate) async fn keep_payload(&self, prepared: &Prepared) -> Result<LogEntry, Error> {
+        self.create(&with_payload(prepared)).await
+    }
+
+    /// The entry of this envelope, if the active tree has it.
+    pub(crate) async fn find(&self, prepared: &Prepared) -> Result<Option<LogEntry>, Error> {
+        let entries = self.retrieve(&json!({ "entries": [proposed(prepared)] })).await?;
+        Ok(entries.into_iter().next())
+    }
+
+    async fn create(&self, proposed: &Value) -> Result<LogEntry, Error> {
+        let url = self.url("api/v1/log/entries");
+        let answer = self.post(&url, proposed).await?;
+        match answer.status {
+            200 | 201 => one(&self.entries(&url, &answer)?, None, &url),
+            // Logged before: an answer of ours was lost, or somebody sent the very same.
+            409 => {
+                let id = existing(&answer).ok_or_else(|| refusal(Service::Rekor, &url, &answer))?;
+                self.get(&id).await
+            }
+            _ => Err(refusal(Service::Rekor, &url, &answer)),
+        }
+    }
+
+    async fn get(&self, id: &str) -> Result<LogEntry, Error> {
+        let url = self.url(&format!("api/v1/log/entries/{id}"));
+        let answer = self
+            .http
+            .send(Service::Rekor, &url, self.timeout, |client| {
+                client.get(&url).header("Accept", "application/json")
+            })
+            .await?;
+        if answer.status != 200 {
+            return Err(refusal(Service::Rekor, &url, &answer));
+        }
+        one(&self.entries(&url, &answer)?, Some(id), &url)
+    }
+
+    /// Ids that the index has of this reference and signer.
+    pub(crate) async fn search(
+        &self,
+        reference: &str,
+        identity: &Identity,
+        key: Option<&[u8]>,
+    ) -> Result<Found, Error> {
+        let url = self.url("api/v1/index/retrieve");
+        let hash = format!("sha256:{}", reference_hash(reference));
+        let mut question = json!({ "hash": hash, "operator": "and" });
+        let who = match (&identity.subject, key) {
+            (Subject::Email(email), _) => Some(("email", json!(email))),
+            (Subject::Uri(uri), _) => Some(("subject", json!(uri))),
+            (Subject::Key(_), Some(spki)) => {
+                let content = STANDARD.encode(pem("PUBLIC KEY", spki));
+                Some(("publicKey", json!({ "format": "x509", "content": content })))
+            }
+            (Subject::Key(_), None) => None,
+        };
+        if let (Some(question), Some((field, value))) = (question.as_object_mut(), who) {
+            question.insert(field.to_owned(), value);
+        }
+        let mut answer = self.post(&url, &question).await?;
+        // A server that does not know all of this is asked for everything under the reference.
+        if matches!(answer.status, 400 | 422) {
+            answer = self.post(&url, &json!({ "hash": hash })).await?;
+        }
+        match answer.status {
+            200 => {
+                let ids: Vec<String> =
+                    serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error))?;
+                if ids.iter().any(|id| !is_id(id)) {
+                    return Err(nonsense(&url, &"the index gives what is no id"));
+                }
+                Ok(Found::Ids(ids))
+            }
+            501 => Ok(Found::NoIndex),
+            _ => Err(refusal(Service::Rekor, &url, &answer)),
+        }
+    }
+
+    /// Entries by their ids, at most [`BATCH`] of them; each has to be one that was asked for.
+    pub(crate) async fn entries_by_id(&self, ids: &[String]) -> Result<Vec<LogEntry>, Error> {
+        let entries = self.retrieve(&json!({ "entryUUIDs": ids })).await?;
+        let url = self.url("api/v1/log/entries/retrieve");
+        for id in ids {
+            if !entries.iter().any(|entry| is_of(id, &entry.id)) {
+                return Err(nonsense(&url, &format!("the entry `{id}` that its index names is not in it")));
+            }
+        }
+        if entries.iter().any(|entry| !ids.iter().any(|id| is_of(id, &entry.id))) {
+            return Err(nonsense(&url, &"an entry in it was not asked for"));
+        }
+        Ok(entries)
+    }
+
+    async fn retrieve(&self, question: &Value) -> Result<Vec<LogEntry>, Error> {
+        let url = self.url("api/v1/log/entries/retrieve");
+        let answer = self.post(&url, question).await?;
+        if answer.status != 200 {
+            return Err(refusal(Service::Rekor, &url, &answer));
+        }
+        let list: Vec<Map<String, Value>> =
+            serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error))?;
+        list.iter().flatten().map(|(id, value)| LogEntry::read(id, value)).collect()
+    }
+
+    fn entries(&self, url: &str, answer: &Answer) -> Result<Map<String, Value>, Error> {
+        serde_json::from_slice(&answer.body).map_err(|error| nonsense(url, &error))
+    }
+
+    async fn post(&self, url: &str, body: &Value) -> Result<Answer, Error> {
+        let send = self.http.send(Service::Rekor, url, self.timeout, |client| {
+            client.post(url).header("Accept", "application/json").json(body)
+        });
+        send.await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.base.as_str().trim_end_matches('/'))
+    }
+}
+
+fn nonsense(url: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::Answer { service: Service::Rekor, url: url.to_owned(), why: why.to_string() }
+}
+
+/// The one entry of an answer; by `id`, if it was asked for by one.
+fn one(entries: &Map<String, Value>, id: Option<&str>, url: &str) -> Result<LogEntry, Error> {
+    let mut all = entries.iter();
+    let (Some((found, value)), None) = (all.next(), all.next()) else {
+        return Err(nonsense(url, &"there is not exactly one entry in it"));
+    };
+    if id.is_some_and(|id| !is_of(id, found)) {
+        return Err(nonsense(url, &"it is another entry than the one that was asked for"));
+    }
+    LogEntry::read(found, value)
+}
+
+/// Ids with and without their tree name one entry.
+fn is_of(id: &str, other: &str) -> bool {
+    id == other || (id.len() != other.len() && (id.ends_with(other) || other.ends_with(id)))
+}
+
+fn is_id(text: &str) -> bool {
+    matches!(text.len(), 64 | 80) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The id in `Location`, or in the message.
+fn existing(answer: &Answer) -> Option<String> {
+    let location =
+        answer.header("location").and_then(|location| location.rsplit('/').next()).map(str::to_owned);
+    let in_text =
+        || answer.text().rsplit(' ').next().map(|word| word.trim_end_matches(['"', '}', '\n']).to_owned());
+    location.filter(|id| is_id(id)).or_else(in_text).filter(|id| is_id(id))
+}
+
+fn proposed(prepared: &Prepared) -> Value {
+    json!({
+        "kind": "dsse",
+        "apiVersion": "0.0.1",
+        "spec": { "proposedContent": {
+            "envelope": prepared.envelope(),
+            "verifiers": [STANDARD.encode(prepared.verifier_pem())],
+        }},
+    })
+}
+
+/// `intoto` 0.0.2 encodes payload and signature twice.
+fn with_payload(prepared: &Prepared) -> Value {
+    let twice = |bytes: &[u8]| STANDARD.encode(STANDARD.encode(bytes));
+    let sha256 = |bytes: &[u8]| json!({ "algorithm": "sha256", "value": hex(&Sha256::digest(bytes)) });
+    json!({
+        "kind": "intoto",
+        "apiVersion": "0.0.2",
+        "spec": { "content": {
+            "envelope": {
+                "payloadType": PAYLOAD_TYPE,
+                "payload": twice(&prepared.payload),
+                "signatures": [{
+                    "sig": twice(&prepared.signature),
+                    "publicKey": STANDARD.encode(prepared.verifier_pem()),
+                }],
+            },
+            "hash": sha256(prepared.envelope().as_bytes()),
+            "payloadHash": sha256(&prepared.payload),
+        }},
+    })
+}

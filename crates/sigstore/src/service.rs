@@ -1,0 +1,432 @@
+//! The whole: one signer, one trust root, and what it costs.
+//!
+//! Cheap to clone; nothing here is kept on disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey as _};
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::consult::{Consulted, Search};
+use crate::error::{Check, Error, Service};
+use crate::fulcio::{Credential, certificate, spki};
+use crate::http::Http;
+use crate::identity::{Identity, Subject, identity_of, token};
+use crate::monitor;
+use crate::original;
+use crate::prepared::{Prepared, Verifier};
+use crate::rekor1::Rekor1;
+use crate::rekor2::Rekor2;
+use crate::settings::{Clock, Settings, SignerSource};
+use crate::statement::{Statement, checkpoint_payload, hex, pae};
+use crate::timestamp::timestamp;
+use crate::trust::{Material, RekorVersion, Trust};
+use crate::verify::{self, Entry, Expected, Verified, assemble};
+
+/// How long a certificate signs, of its ten minutes.
+const REUSE: Duration = Duration::from_secs(8 * 60);
+/// How long before its end a certificate must not be logged any more: Rekor's clock is another.
+const MARGIN: i64 = 15;
+
+/// One signer.
+#[derive(Clone)]
+pub struct Sigstore(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    http: Http,
+    trust: Trust,
+    /// Learned from a token, where it is not configured.
+    identity: ArcSwapOption<Identity>,
+    managed: Option<Managed>,
+    credential: Mutex<Option<(Arc<Credential>, Timestamp)>>,
+    certificates: AtomicU64,
+    last_error: ArcSwapOption<String>,
+}
+
+struct Managed {
+    key: KeyPair,
+    spki: Vec<u8>,
+}
+
+/// What was logged about a checkpoint.
+#[derive(Clone, Debug)]
+pub struct Anchored {
+    /// The Sigstore bundle.
+    pub bundle: Vec<u8>,
+    /// Where it is logged.
+    pub entry: Entry,
+}
+
+/// Requests sent so far, and certificates had.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Statistics {
+    /// For identity tokens; a file or a program is none.
+    pub identity: u64,
+    /// To Fulcio.
+    pub fulcio: u64,
+    /// To Rekor.
+    pub rekor: u64,
+    /// To timestamp authorities.
+    pub timestamp: u64,
+    /// To the trust root's repository.
+    pub trust: u64,
+    /// Certificates.
+    pub certificates: u64,
+}
+
+/// How it is.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Why nothing is signed: the trust root has expired.
+    pub expired: Option<String>,
+    /// What went wrong last, until something goes well.
+    pub last_error: Option<String>,
+}
+
+impl Sigstore {
+    /// Reads the files that `settings` names. Nobody is asked anything yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`], [`Error::Settings`]
+    pub fn open(settings: Settings, clock: Clock) -> Result<Self, Error> {
+        let http = Http::new()?;
+        let trust = Trust::new(settings.trust.clone(), clock.clone())?;
+        let managed = match &settings.signer {
+            SignerSource::Workload(_) => None,
+            SignerSource::ManagedKey(path) => {
+                let wrong = |why: String| Error::File { path: path.clone(), why };
+                let pem = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+                // Says nothing of the content: it is a key.
+                let key = KeyPair::from_pem_and_sign_algo(&pem, &PKCS_ECDSA_P256_SHA256)
+                    .map_err(|_secret| wrong("it holds no P-256 private key as PEM".to_owned()))?;
+                let spki = spki(&key);
+                Some(Managed { key, spki })
+            }
+        };
+        let identity = match &managed {
+            Some(managed) => {
+                let subject = Subject::Key(hex(&Sha256::digest(&managed.spki)));
+                Some(Identity { subject, issuer: String::new() })
+            }
+            None => settings.identity.clone(),
+        };
+        Ok(Self(Arc::new(Inner {
+            settings,
+            clock,
+            http,
+            trust,
+            identity: ArcSwapOption::from(identity.map(Arc::new)),
+            managed,
+            credential: Mutex::default(),
+            certificates: AtomicU64::new(0),
+            last_error: ArcSwapOption::empty(),
+        })))
+    }
+
+    /// What Rekor has of a reference already. `candidates` are statements that it may have without their payload.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]: then nothing is known, and nothing may be recorded.
+    pub async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
+        self.noted(self.0.consult(reference, candidates).await)
+    }
+
+    /// Signs a statement, and has the signature timestamped where there is a timestamp authority. Nothing is public yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]
+    pub async fn sign(&self, statement: &Statement) -> Result<Prepared, Error> {
+        self.noted(self.0.sign(statement.to_payload()).await)
+    }
+
+    /// Logs what was signed, and checks all that came back. The same call again is the same entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; [`Error::CertificateEnded`] where it was not logged and has to be signed again.
+    pub async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
+        self.noted(self.0.submit(prepared).await)
+    }
+
+    /// Checks a record that was kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Verification`]; [`Error::NoIdentity`] and [`Error::TrustExpired`] while it is not known by what.
+    pub fn verify(&self, bundle: &[u8]) -> Result<Verified, Error> {
+        let inner = &self.0;
+        let material = inner.trust.known().ok_or(Error::NoIdentity)?;
+        if original::is_document(bundle) {
+            return original::load(&material.root, &inner.settings.adopt_original, bundle);
+        }
+        let identity = inner.identity.load_full().ok_or(Error::NoIdentity)?;
+        let key = inner.managed.as_ref().map(|managed| managed.spki.as_slice());
+        verify::record(&material.root, &Expected { identity: &identity, key }, bundle)
+    }
+
+    /// Asks whoever has to be asked before anything can be verified: the trust root, and who we are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]
+    pub async fn prepare(&self) -> Result<(), Error> {
+        let ready = async {
+            self.0.trust.material(&self.0.http).await?;
+            self.0.identity().await.map(drop)
+        };
+        self.noted(ready.await)
+    }
+
+    /// Logs a checkpoint of our own log.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]
+    pub async fn anchor(&self, origin: &str, checkpoint: &str) -> Result<Anchored, Error> {
+        let inner = &self.0;
+        let anchored = async {
+            let payload = checkpoint_payload(origin, checkpoint);
+            let prepared = inner.sign(payload.clone()).await?;
+            let (material, bundle) = inner.log(&prepared).await?;
+            let digest: [u8; 32] = Sha256::digest(checkpoint).into();
+            let identity = inner.identity().await?;
+            let logged = verify::logged(&material.root, &inner.expected(&identity), &bundle, &digest)?;
+            if logged.payload != payload {
+                return Err(Error::failed(Check::Payload, &"it is about another checkpoint"));
+            }
+            Ok(Anchored { bundle, entry: logged.entry })
+        };
+        self.noted(anchored.await)
+    }
+
+    /// Reads on in a Rekor v2 log for entries of ours: [`monitor`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]
+    pub async fn watch(
+        &self,
+        state: &monitor::State,
+        found: impl FnMut(monitor::Signed),
+        progress: impl FnMut(u64, u64),
+    ) -> Result<monitor::State, Error> {
+        let inner = &self.0;
+        let material = inner.trust.material(&inner.http).await?;
+        let Some((base, RekorVersion::V2)) = inner.rekor(&material) else {
+            return Err(Error::Settings {
+                why: "only a Rekor v2 can be read as a whole; the signing configuration names none"
+                    .to_owned(),
+            });
+        };
+        let identity = inner.identity().await?;
+        let rekor = Rekor2 {
+            http: &inner.http,
+            base: &base,
+            timeout: inner.settings.rekor_timeout,
+            root: &material.root,
+        };
+        let key = inner.managed.as_ref().map(|managed| managed.spki.as_slice());
+        monitor::walk(&rekor, &identity, key, state, found, progress).await
+    }
+
+    /// Who signs, as far as it is known.
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.0.identity.load_full()
+    }
+
+    /// What it cost so far.
+    pub fn statistics(&self) -> Statistics {
+        let counters = &self.0.http.counters;
+        Statistics {
+            identity: counters.get(Service::Identity),
+            fulcio: counters.get(Service::Fulcio),
+            rekor: counters.get(Service::Rekor),
+            timestamp: counters.get(Service::Timestamp),
+            trust: counters.get(Service::Trust),
+            certificates: self.0.certificates.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How it is.
+    pub fn health(&self) -> Health {
+        Health {
+            expired: self.0.trust.known().and_then(|material| material.expired.clone()),
+            last_error: self.0.last_error.load_full().map(|error| error.to_string()),
+        }
+    }
+
+    fn noted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        self.0.last_error.store(outcome.as_ref().err().map(|error| Arc::new(error.to_string())));
+        outcome
+    }
+}
+
+impl Inner {
+    async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
+        let material = self.trust.material(&self.http).await?;
+        let Some((base, RekorVersion::V1)) = self.rekor(&material) else { return Ok(Consulted::default()) };
+        let identity = self.identity().await?;
+        let search = Search {
+            rekor: Rekor1 { http: &self.http, base: &base, timeout: self.settings.rekor_timeout },
+            material: &material,
+            identity: &identity,
+            key: self.managed.as_ref().map(|managed| managed.spki.as_slice()),
+            adopt: &self.settings.adopt_original,
+            budget: self.settings.search,
+            log_origin: self.settings.log_origin.as_deref(),
+        };
+        search.run(reference, candidates).await
+    }
+
+    async fn sign(&self, payload: Vec<u8>) -> Result<Prepared, Error> {
+        let material = self.trust.material(&self.http).await?;
+        if let Some(why) = &material.expired {
+            return Err(Error::TrustExpired { why: why.clone() });
+        }
+        let message = pae(&payload);
+        let failed = |error: rcgen::Error| Error::Settings { why: format!("nothing can be signed: {error}") };
+        let (signature, verifier) = match &self.managed {
+            Some(managed) => {
+                (managed.key.sign(&message).map_err(failed)?, Verifier::Key { spki: managed.spki.clone() })
+            }
+            None => {
+                let credential = self.credential(&material).await?;
+                let not_after = credential.info.not_after.as_second();
+                let verifier = Verifier::Certificate { der: credential.der.clone(), not_after };
+                (credential.key.sign(&message).map_err(failed)?, verifier)
+            }
+        };
+        let timestamp = match &material.services.timestamp {
+            Some(url) => Some(timestamp(&self.http, url, self.settings.rekor_timeout, &signature).await?),
+            None => None,
+        };
+        Ok(Prepared { payload, signature, verifier, timestamp })
+    }
+
+    /// The certificate of the last few minutes, or a new one; who waits shares it.
+    async fn credential(&self, material: &Material) -> Result<Arc<Credential>, Error> {
+        let SignerSource::Workload(source) = &self.settings.signer else { return Err(Error::NoIdentity) };
+        let mut held = self.credential.lock().await;
+        let now = self.clock.timestamp();
+        if let Some((credential, since)) = held.as_ref() {
+            let ends = credential.info.not_after.as_second() - MARGIN;
+            if now < *since + REUSE && now >= *since && now.as_second() < ends {
+                return Ok(Arc::clone(credential));
+            }
+        }
+        let base = self.settings.fulcio_url.as_ref().or(material.services.fulcio.as_ref());
+        let base = base.ok_or_else(|| Error::Settings {
+            why: "there is no Fulcio: the signing configuration names none that is valid now, and `fulcio_url` is not set"
+                .to_owned(),
+        })?;
+        let token = token(&self.http, source, &self.settings.audience).await?;
+        let expected = self.learned(token.expose_secret())?;
+        let credential = certificate(&self.http, base, self.settings.fulcio_timeout, &token).await?;
+        self.certificates.fetch_add(1, Ordering::Relaxed);
+        let named = crate::evidence::identity_in(&credential.der);
+        if named.as_ref() != Some(&*expected) {
+            let named = named.map_or_else(|| "nobody".to_owned(), |named| named.to_string());
+            return Err(Error::Settings {
+                why: format!(
+                    "the certificate names {named}, and {expected} was expected: set `identity` and `issuer`"
+                ),
+            });
+        }
+        let credential = Arc::new(credential);
+        *held = Some((Arc::clone(&credential), now));
+        Ok(credential)
+    }
+
+    /// Who signs; a token is asked for where nobody said so yet.
+    async fn identity(&self) -> Result<Arc<Identity>, Error> {
+        if let Some(identity) = self.identity.load_full() {
+            return Ok(identity);
+        }
+        let SignerSource::Workload(source) = &self.settings.signer else { return Err(Error::NoIdentity) };
+        let token = token(&self.http, source, &self.settings.audience).await?;
+        self.learned(token.expose_secret())
+    }
+
+    fn learned(&self, token: &str) -> Result<Arc<Identity>, Error> {
+        if let Some(identity) = self.identity.load_full() {
+            return Ok(identity);
+        }
+        let identity = identity_of(token).ok_or_else(|| Error::Settings {
+            why: "what was given as an identity token is none".to_owned(),
+        })?;
+        let identity = Arc::new(identity);
+        self.identity.store(Some(Arc::clone(&identity)));
+        Ok(identity)
+    }
+
+    async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
+        let (material, bundle) = self.log(prepared).await?;
+        let identity = self.identity().await?;
+        let verified = verify::record(&material.root, &self.expected(&identity), &bundle)?;
+        if verified.statement.to_payload() != prepared.payload {
+            return Err(Error::failed(Check::Payload, &"it is about something else"));
+        }
+        Ok(verified)
+    }
+
+    async fn log(&self, prepared: &Prepared) -> Result<(Arc<Material>, Vec<u8>), Error> {
+        let material = self.trust.material(&self.http).await?;
+        let (base, version) = self.rekor(&material).ok_or_else(|| Error::Settings {
+            why: "there is no Rekor: the signing configuration names none that is valid now, and `rekor_url` is not set"
+                .to_owned(),
+        })?;
+        let timeout = self.settings.rekor_timeout;
+        let entry = match version {
+            RekorVersion::V1 => {
+                let rekor = Rekor1 { http: &self.http, base: &base, timeout };
+                let entry = if self.has_ended(prepared) {
+                    // Logged in time and only not noticed, or never.
+                    rekor.find(prepared).await?.ok_or(Error::CertificateEnded)?
+                } else {
+                    rekor.log(prepared).await?
+                };
+                if self.settings.store_attestation {
+                    rekor.keep_payload(prepared).await?;
+                }
+                entry.to_protojson()
+            }
+            RekorVersion::V2 => {
+                Rekor2 { http: &self.http, base: &base, timeout, root: &material.root }.log(prepared).await?
+            }
+        };
+        let bundle = assemble(prepared, &entry);
+        Ok((material, bundle))
+    }
+
+    fn has_ended(&self, prepared: &Prepared) -> bool {
+        match &prepared.verifier {
+            Verifier::Certificate { not_after, .. } => {
+                self.clock.timestamp().as_second() >= not_after - MARGIN
+            }
+            Verifier::Key { .. } => false,
+        }
+    }
+
+    fn rekor(&self, material: &Material) -> Option<(Url, RekorVersion)> {
+        match &self.settings.rekor_url {
+            Some(url) => Some((url.clone(), RekorVersion::V1)),
+            None => material.services.rekor.clone(),
+        }
+    }
+
+    fn expected<'a>(&'a self, identity: &'a Identity) -> Expected<'a> {
+        Expected { identity, key: self.managed.as_ref().map(|managed| managed.spki.as_slice()) }
+    }
+}

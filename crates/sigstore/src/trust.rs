@@ -1,0 +1,186 @@
+//! Which authorities and logs are believed, and which services are used: files of a private instance, or the public one by
+//! TUF.
+//!
+//! The public one is renewed daily. Without an answer the last good one is kept: expired metadata signs nothing more, and
+//! what was signed before is still verified.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use sigstore_trust_root::tuf::{TufConfig, fetch_trust_material, fetch_trust_material_at};
+use sigstore_trust_root::{SigningConfig, TrustedRoot};
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::error::{Error, Service};
+use crate::http::Http;
+use crate::settings::{Clock, TrustSource};
+
+/// Bytes of a trust root or signing configuration.
+const MAX_FILE: u64 = 1024 * 1024;
+/// Until the public instance is asked again, and after it did not answer.
+const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
+const RETRY: Duration = Duration::from_secs(10 * 60);
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// When the public instance's metadata was good last, for verifying without it.
+const LAST_GOOD: &str = "last-good";
+
+/// What is believed now.
+#[derive(Clone, Debug)]
+pub(crate) struct Material {
+    pub(crate) root: TrustedRoot,
+    pub(crate) services: Services,
+    /// Why nothing may be signed.
+    pub(crate) expired: Option<String>,
+    renew_at: Option<Timestamp>,
+}
+
+/// Where to go.
+#[derive(Clone, Debug)]
+pub(crate) struct Services {
+    pub(crate) fulcio: Option<Url>,
+    pub(crate) rekor: Option<(Url, RekorVersion)>,
+    pub(crate) timestamp: Option<Url>,
+}
+
+/// Which of the two protocols.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum RekorVersion {
+    V1,
+    V2,
+}
+
+/// The source and what it said last.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    source: TrustSource,
+    clock: Clock,
+    now: ArcSwapOption<Material>,
+    renewing: Mutex<()>,
+}
+
+impl Trust {
+    /// Reads files at once; the public instance is asked when it is needed.
+    pub(crate) fn new(source: TrustSource, clock: Clock) -> Result<Self, Error> {
+        let material = match &source {
+            TrustSource::Public { .. } => None,
+            TrustSource::Files { trusted_root, signing_config } => {
+                Some(Arc::new(of_files(trusted_root, signing_config)?))
+            }
+        };
+        Ok(Self { source, clock, now: ArcSwapOption::from(material), renewing: Mutex::default() })
+    }
+
+    /// What is there already, without asking anybody.
+    pub(crate) fn known(&self) -> Option<Arc<Material>> {
+        self.now.load_full()
+    }
+
+    /// What is believed, renewed if it is time.
+    pub(crate) async fn material(&self, http: &Http) -> Result<Arc<Material>, Error> {
+        let is_fresh = |material: &Material| material.renew_at.is_none_or(|at| self.clock.timestamp() < at);
+        if let Some(material) = self.known().filter(|material| is_fresh(material)) {
+            return Ok(material);
+        }
+        let _one_at_a_time = self.renewing.lock().await;
+        if let Some(material) = self.known().filter(|material| is_fresh(material)) {
+            return Ok(material);
+        }
+        let TrustSource::Public { cache_dir } = &self.source else {
+            return self.known().ok_or(Error::NoIdentity);
+        };
+        let material = Arc::new(public(http, cache_dir, self.clock.timestamp()).await?);
+        self.now.store(Some(Arc::clone(&material)));
+        Ok(material)
+    }
+}
+
+fn of_files(trusted_root: &Path, signing_config: &Path) -> Result<Material, Error> {
+    let wrong = |path: &Path, why: String| Error::File { path: path.to_owned(), why };
+    let root = TrustedRoot::from_json(&read(trusted_root)?)
+        .map_err(|error| wrong(trusted_root, error.to_string()))?;
+    sigstore_verify::Verifier::new(&root).map_err(|error| wrong(trusted_root, error.to_string()))?;
+    let config = SigningConfig::from_json(&read(signing_config)?)
+        .map_err(|error| wrong(signing_config, error.to_string()))?;
+    let services = services(&config).map_err(|why| wrong(signing_config, why))?;
+    Ok(Material { root, services, expired: None, renew_at: None })
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    use std::io::Read as _;
+    let wrong = |why: String| Error::File { path: path.to_owned(), why };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(wrong("it is larger than 1 MiB".to_owned()));
+    }
+    Ok(text)
+}
+
+/// Of those that are valid now and that are understood: the newest protocol, and of that the newest service.
+fn services(config: &SigningConfig) -> Result<Services, String> {
+    let url = |text: &str| Url::parse(text).map_err(|error| format!("`{text}`: {error}"));
+    let newest = |endpoints: Vec<&sigstore_trust_root::ServiceEndpoint>| {
+        let best = endpoints.into_iter().max_by_key(|each| (each.major_api_version, each.valid_for.start));
+        best.map(|each| (each.url.clone(), each.major_api_version))
+    };
+    let fulcio = newest(config.eligible_fulcio_urls()).map(|(text, _)| url(&text)).transpose()?;
+    let timestamp = newest(config.eligible_tsa_urls()).map(|(text, _)| url(&text)).transpose()?;
+    let rekor = match newest(config.eligible_rekor_urls(None)) {
+        Some((text, 1)) => Some((url(&text)?, RekorVersion::V1)),
+        Some((text, _)) => Some((url(&text)?, RekorVersion::V2)),
+        None => None,
+    };
+    Ok(Services { fulcio, rekor, timestamp })
+}
+
+/// The public instance: renewed, or from the cache as far as that may still be believed.
+async fn public(http: &Http, cache_dir: &Path, now: Timestamp) -> Result<Material, Error> {
+    let config = || TufConfig::production().with_cache_dir(cache_dir.to_owned());
+    http.counters.add(Service::Trust);
+    let online = fetch_trust_material(config().with_http_client(http.client().clone()));
+    let failed = match tokio::time::timeout(TIMEOUT, online).await {
+        Ok(Ok(found)) => {
+            remember(cache_dir, now);
+            return material(found, None, now + RENEW);
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_late) => "the repository did not answer in time".to_owned(),
+    };
+    tracing::warn!(error = %failed, "the trust root could not be renewed");
+    if let Ok(found) = fetch_trust_material(config().offline()).await {
+        return material(found, None, now + RETRY);
+    }
+    let last_good = last_good(cache_dir).ok_or_else(|| Error::TrustExpired { why: failed.clone() })?;
+    let found = fetch_trust_material_at(config().offline(), last_good)
+        .await
+        .map_err(|error| Error::TrustExpired { why: format!("{failed}; the cache: {error}") })?;
+    material(found, Some(failed), now + RETRY)
+}
+
+fn material(
+    (root, config): (TrustedRoot, SigningConfig),
+    expired: Option<String>,
+    renew_at: Timestamp,
+) -> Result<Material, Error> {
+    let services = services(&config).map_err(|why| Error::Settings { why })?;
+    Ok(Material { root, services, expired, renew_at: Some(renew_at) })
+}
+
+fn remember(cache_dir: &Path, now: Timestamp) {
+    if let Err(error) = std::fs::write(path(cache_dir), now.as_second().to_string()) {
+        tracing::warn!(%error, "when the trust root was good last cannot be written down");
+    }
+}
+
+fn last_good(cache_dir: &Path) -> Option<Timestamp> {
+    Timestamp::from_second(std::fs::read_to_string(path(cache_dir)).ok()?.trim().parse().ok()?).ok()
+}
+
+fn path(cache_dir: &Path) -> PathBuf {
+    cache_dir.join(LAST_GOOD)
+}

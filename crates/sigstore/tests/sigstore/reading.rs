@@ -1,0 +1,66 @@
+//! Reading a whole Rekor v2 log for what was signed in our name.
+
+use sigstore::monitor::State;
+use testkit::sigstore::Fault;
+
+use crate::place::{Place, statement};
+
+/// [18]: the log is the one that was read before, and longer.
+#[tokio::test]
+async fn every_entry_of_ours_is_found_once_over_restarts_and_past_a_full_tile() {
+    let place = Place::v2();
+    let signer = place.signer();
+    let (mut state, mut hashes) = (State::default(), Vec::new());
+    for round in 0..3 {
+        for number in 0..100 {
+            let statement = statement(&format!("{round} {number}"));
+            signer.submit(&signer.sign(&statement).await.unwrap()).await.unwrap();
+        }
+        let mut progress = 0;
+        state = place
+            .signer()
+            .watch(&state, |signed| hashes.push(signed), |done, _| progress = done)
+            .await
+            .unwrap();
+        assert_eq!((state.size, progress), ((round + 1) * 100, (round + 1) * 100));
+    }
+    assert_eq!(hashes.len(), 300);
+    let first: String = statement("0 0").pae_hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((hashes[0].index, &hashes[0].hash), (0, &first));
+    assert!(hashes.iter().enumerate().all(|(index, signed)| signed.index == index as u64));
+}
+
+#[tokio::test]
+async fn what_others_signed_is_not_ours() {
+    let place = Place::v2();
+    place.services.identity("somebody@example.test");
+    let stranger = place.signer();
+    stranger.submit(&stranger.sign(&statement("a")).await.unwrap()).await.unwrap();
+    place.services.identity(testkit::sigstore::IDENTITY);
+    let mut found = 0;
+    place.signer().watch(&State::default(), |_| found += 1, |_, _| ()).await.unwrap();
+    assert_eq!((found, place.services.tiles()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_log_that_was_shortened_changed_or_signed_by_somebody_else_is_refused() {
+    let place = Place::v2();
+    let signer = place.signer();
+    for content in ["a", "b", "c"] {
+        signer.submit(&signer.sign(&statement(content)).await.unwrap()).await.unwrap();
+    }
+    let state = signer.watch(&State::default(), |_| (), |_, _| ()).await.unwrap();
+    for wrong in [
+        State { size: 4, ..state.clone() },
+        State { size: 2, frontier: vec!["00".repeat(32)] },
+        State { size: 3, frontier: vec!["00".repeat(32), "11".repeat(32)] },
+        State { size: 3, frontier: vec!["x".to_owned()] },
+    ] {
+        assert!(signer.watch(&wrong, |_| (), |_, _| ()).await.is_err(), "{wrong:?}");
+    }
+    place.services.fault(Fault::ForeignCheckpoint);
+    assert!(signer.watch(&state, |_| (), |_, _| ()).await.is_err());
+    let v1 = Place::new();
+    let error = v1.signer().watch(&State::default(), |_| (), |_, _| ()).await.unwrap_err();
+    assert!(error.to_string().contains("only a Rekor v2"), "{error}");
+}
