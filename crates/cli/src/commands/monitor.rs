@@ -1,5 +1,7 @@
 //! `monitor`: follows a log and reports what happens to tags.
 
+mod rekor;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,8 +30,17 @@ pub(crate) struct Args {
     #[arg(value_name = "URL|DIR")]
     log: String,
     /// The log's verifier key, from somebody you trust
-    #[arg(long, value_name = "VKEY", env = "TLOGISTRY_LOG_KEY", value_parser = values::log_key)]
-    log_key: VerifierKey,
+    #[arg(
+        long,
+        value_name = "VKEY",
+        env = "TLOGISTRY_LOG_KEY",
+        value_parser = values::log_key,
+        required_unless_present = "rekor"
+    )]
+    log_key: Option<VerifierKey>,
+    /// Read the configuration's Rekor v2 instead, for entries in the service's name that its bundles do not explain
+    #[arg(long, conflicts_with_all = ["watch", "repository", "check", "feed", "webhook", "from_beginning"])]
+    rekor: bool,
     /// Tags to report, as in a `[[policy]]`; may be repeated [default: all]
     #[arg(long, value_name = "PATTERN", value_parser = stranger::pattern)]
     watch: Vec<Pattern>,
@@ -67,6 +78,17 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     server::telemetry::log::install(server::config::LogFormat::Text, ui.verbosity().saturating_sub(1));
+    let Some(key) = args.log_key.clone().filter(|_| !args.rekor) else {
+        let directory = stranger::state(args.state_dir.as_deref())?;
+        let watch = rekor::Watch {
+            service: &args.log,
+            directory,
+            configuration: args.configuration,
+            once: args.once,
+            interval: args.interval,
+        };
+        return stranger::wait(rekor::watch(ui, watch));
+    };
     let state = stranger::state(args.state_dir.as_deref())?;
     let registry = if args.check.is_empty() {
         None
@@ -95,7 +117,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     };
     let settings = Settings {
         log: stranger::log(&args.log)?,
-        key: args.log_key,
+        key,
         state,
         follow,
         start: if args.from_beginning { Start::Beginning } else { Start::Now },

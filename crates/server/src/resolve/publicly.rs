@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ledger::{Appended, Evidence, ManifestBytes, Observation, Pending, Submission};
-use oci::{ManifestSelector, Sha256Digest};
+use oci::{ManifestSelector, ManifestType, Sha256Digest};
 use sigstore::{Action, Consulted, Prepared, Statement, Verified};
 use taglog::TagKey;
 use upstream::FetchedManifest;
@@ -19,25 +20,28 @@ use crate::evidence::{Records, document};
 /// Records a tag that neither our log nor anybody else has served, or adopts what Rekor has of it.
 pub(super) async fn record(app: &Arc<App>, ask: &Ask, records: &Arc<Records>) -> Result<Served, Error> {
     let key = TagKey::of(&ask.name, &ask.tag);
-    let (fetched, prepared) = match app.ledger.pending(&key).map_err(|source| ask.store(source))? {
-        Some(pending) => resume(app, ask, pending).await?,
-        None => {
-            let fetched = app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?;
-            let statement = statement(app, ask, &fetched);
-            if let Some(known) = decided(ask, consult(ask, records, &statement).await?, None)? {
-                return adopt(app, ask, known, fetched).await;
-            }
-            let prepared = records.sigstore.sign(&statement).await.map_err(|source| ask.evidence(source))?;
-            match pend(app, ask, &fetched, &prepared, None).await? {
-                Appended::Pending(pending) if pending.digest == fetched.digest => {
-                    (fetched, stored(ask, &pending)?)
+    let (fetched, prepared, is_current) =
+        match app.ledger.pending(&key).map_err(|source| ask.store(source))? {
+            Some(pending) => resume(app, ask, pending).await?,
+            None => {
+                let fetched =
+                    app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?;
+                let statement = statement(app, ask, &fetched);
+                if let Some(known) = decided(ask, consult(ask, records, &statement).await?, None)? {
+                    return adopt(app, ask, known, fetched).await;
                 }
-                Appended::Pending(pending) => resume(app, ask, pending).await?,
-                Appended::Existing(record) => return recheck::settle(app, ask, record, fetched).await,
-                _ => return Err(Error::Internal),
+                let prepared =
+                    records.sigstore.sign(&statement).await.map_err(|source| ask.evidence(source))?;
+                match pend(app, ask, &fetched, &prepared, None).await? {
+                    Appended::Pending(pending) if pending.digest == fetched.digest => {
+                        (fetched, stored(ask, &pending)?, true)
+                    }
+                    Appended::Pending(pending) => resume(app, ask, pending).await?,
+                    Appended::Existing(record) => return recheck::settle(app, ask, record, fetched).await,
+                    _ => return Err(Error::Internal),
+                }
             }
-        }
-    };
+        };
     let verified = submit(app, ask, records, &fetched, prepared).await?;
     // Whoever was earlier decides, even if the index did not have it before.
     let again = consult(ask, records, &verified.statement).await?;
@@ -46,13 +50,27 @@ pub(super) async fn record(app: &Arc<App>, ask: &Ask, records: &Arc<Records>) ->
         return adopt(app, ask, known, fetched).await;
     }
     let evidence = document(&known, fetched.manifest.media_type.as_str(), fetched.bytes.len() as u64);
-    first_sight::append(app, ask, fetched, true, None, Some(evidence)).await
+    if is_current {
+        return first_sight::append(app, ask, fetched, true, None, Some(evidence)).await;
+    }
+    // Upstream may have moved it since it was begun.
+    let manifest = manifest(ask, fetched.bytes, fetched.manifest.media_type)?;
+    let record = append(app, ask, manifest, fetched.date, evidence).await?;
+    recheck::against_upstream(app, ask, key, record).await
+}
+
+fn manifest(ask: &Ask, bytes: Bytes, media_type: ManifestType) -> Result<ManifestBytes, Error> {
+    ManifestBytes::new(bytes, Some(media_type.as_str())).map_err(|source| ask.upstream(source.into()))
 }
 
 /// Goes on with what was about to be recorded when the process ended, or with what somebody else began.
-async fn resume(app: &Arc<App>, ask: &Ask, pending: Pending) -> Result<(FetchedManifest, Prepared), Error> {
+async fn resume(
+    app: &Arc<App>,
+    ask: &Ask,
+    pending: Pending,
+) -> Result<(FetchedManifest, Prepared, bool), Error> {
     let prepared = stored(ask, &pending)?;
-    Ok((fetch(app, ask, pending.digest).await?, prepared))
+    Ok((fetch(app, ask, pending.digest).await?, prepared, false))
 }
 
 fn stored(ask: &Ask, pending: &Pending) -> Result<Prepared, Error> {
@@ -175,9 +193,7 @@ async fn adopt(
         // Somebody saw it before.
         return Ok(Served { first_seen: false, ..served });
     }
-    let media_type = bytes.manifest.media_type;
-    let manifest = ManifestBytes::new(bytes.bytes, Some(media_type.as_str()))
-        .map_err(|source| ask.upstream(source.into()))?;
+    let manifest = manifest(ask, bytes.bytes, bytes.manifest.media_type)?;
     let record = append(app, ask, manifest, bytes.date, evidence).await?;
     recheck::settle(app, ask, record, fetched).await
 }

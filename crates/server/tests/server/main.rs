@@ -41,6 +41,8 @@ mod place;
 #[cfg(test)]
 mod privacy;
 #[cfg(test)]
+mod public;
+#[cfg(test)]
 mod recheck;
 #[cfg(test)]
 mod referrers;

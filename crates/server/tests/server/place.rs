@@ -114,8 +114,17 @@ impl Place {
         self.try_start_in(surroundings).await.unwrap()
     }
 
+    /// A service of another configuration.
+    pub(crate) async fn start_with(&self, config: Config, surroundings: Surroundings) -> Running {
+        Self::run(config, surroundings).await.unwrap()
+    }
+
     async fn try_start_in(&self, surroundings: Surroundings) -> Result<Running, ServeError> {
-        let service = Service::start(self.config().unwrap(), surroundings).await?;
+        Self::run(self.config().unwrap(), surroundings).await
+    }
+
+    async fn run(config: Config, surroundings: Surroundings) -> Result<Running, ServeError> {
+        let service = Service::start(config, surroundings).await?;
         let (stop, stopped) = oneshot::channel();
         let (address, ledger) = (service.address(), service.ledger().clone());
         let task = tokio::spawn(service.run(async move {
