@@ -45,6 +45,26 @@ const VARIABLES: &[(&str, &str, Setter)] = &[
     ("TLOGISTRY_TLS_KEY_FILE", "tls.key_file", |file, value| set(&mut file.tls.key_file, value)),
     ("TLOGISTRY_AUTH_USERS_FILE", "auth.users_file", |file, value| set(&mut file.auth.users_file, value)),
     ("TLOGISTRY_AUTH_TOKENS_FILE", "auth.tokens_file", |file, value| set(&mut file.auth.tokens_file, value)),
+    ("TLOGISTRY_SIGSTORE_MODE", "sigstore.mode", |file, value| choose(&mut file.sigstore.mode, value)),
+    ("TLOGISTRY_SIGSTORE_IDENTITY", "sigstore.identity", |file, value| {
+        set(&mut file.sigstore.identity, value)
+    }),
+    ("TLOGISTRY_SIGSTORE_ISSUER", "sigstore.issuer", |file, value| set(&mut file.sigstore.issuer, value)),
+    ("TLOGISTRY_SIGSTORE_KEY_FILE", "sigstore.key_file", |file, value| {
+        set(&mut file.sigstore.key_file, value)
+    }),
+    ("TLOGISTRY_SIGSTORE_TOKEN_FILE", "sigstore.token_file", |file, value| {
+        set(&mut file.sigstore.token_file, value)
+    }),
+    ("TLOGISTRY_SIGSTORE_TRUSTED_ROOT", "sigstore.trusted_root", |file, value| {
+        set(&mut file.sigstore.trusted_root, value)
+    }),
+    ("TLOGISTRY_SIGSTORE_SIGNING_CONFIG", "sigstore.signing_config", |file, value| {
+        set(&mut file.sigstore.signing_config, value)
+    }),
+    ("TLOGISTRY_SIGSTORE_STORE_ATTESTATION", "sigstore.store_attestation", |file, value| {
+        set(&mut file.sigstore.store_attestation, value)
+    }),
 ];
 
 /// Of the command line's other verbs.

@@ -117,7 +117,7 @@ fn pair(files: &TlsConfig) -> Result<Pair, CertificateError> {
             .map_err(|_why| wrong_chain("it is not PEM".to_owned()))?;
     let Some(first) = chain.first() else { return Err(wrong_chain("it holds no certificate".to_owned())) };
     let certificate = Certificate::from_der(first).map_err(|error| wrong_chain(error.to_string()))?;
-    let not_after = certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
+    let not_after = certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs();
     // Says nothing of the content: it is a key.
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key_file).map_err(wrong_key)?)
         .map_err(|_why| wrong_key("it holds no private key as PEM".to_owned()))?;

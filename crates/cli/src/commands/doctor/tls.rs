@@ -70,7 +70,7 @@ fn judge(subject: &str, der: &[u8], now: SystemTime, findings: &mut Findings) {
             return;
         }
     };
-    let end = UNIX_EPOCH + certificate.tbs_certificate().validity().not_after.to_unix_duration();
+    let end = UNIX_EPOCH + certificate.tbs_certificate.validity.not_after.to_unix_duration();
     let renew = "renew it; clients refuse an expired one, so nothing is pulled";
     match end.duration_since(now) {
         Err(_past) => findings.fail(subject, "has expired", renew),
