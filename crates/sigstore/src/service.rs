@@ -142,6 +142,36 @@ impl Sigstore {
         self.noted(self.0.consult(reference, candidates).await)
     }
 
+    /// Entries of ours under a reference, in whatever log's name, that none of `published` is behind: each one is a statement
+    /// that somebody signed as us and nobody shows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; [`Error::Settings`] where the log has no index that could be asked.
+    pub async fn unexplained(&self, reference: &str, published: &[Statement]) -> Result<Vec<Entry>, Error> {
+        let found = self.0.search(reference, published, &[], None).await?;
+        if !found.searched {
+            return Err(Error::Settings {
+                why: "tags can only be looked up in a Rekor v1 with an index; a Rekor v2 is read as a whole"
+                    .to_owned(),
+            });
+        }
+        let explained: Vec<[u8; 32]> = published.iter().map(Statement::pae_hash).collect();
+        let records = found.records.into_iter().filter(|record| !explained.contains(&record.pae_hash));
+        Ok(records.map(|record| record.entry).chain(found.unreadable).collect())
+    }
+
+    /// Learns what [`Self::verify`] needs: who signs, and who is believed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]
+    pub async fn learn(&self) -> Result<(), Error> {
+        self.0.trust.material(&self.0.http).await?;
+        self.0.identity().await?;
+        Ok(())
+    }
+
     /// Signs a statement, and has the signature timestamped where there is a timestamp authority. Nothing is public yet.
     ///
     /// # Errors
@@ -226,7 +256,7 @@ impl Sigstore {
         let material = inner.trust.material(&inner.http).await?;
         let Some((base, RekorVersion::V2)) = inner.rekor(&material) else {
             return Err(Error::Settings {
-                why: "only a Rekor v2 can be read as a whole; the signing configuration names none"
+                why: "only a Rekor v2 can be read as a whole, and the signing configuration names none; in a Rekor v1 tags are looked up"
                     .to_owned(),
             });
         };
@@ -275,6 +305,17 @@ impl Sigstore {
 
 impl Inner {
     async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
+        let settings = &self.settings;
+        self.search(reference, candidates, &settings.adopt_original, settings.log_origin.as_deref()).await
+    }
+
+    async fn search(
+        &self,
+        reference: &str,
+        candidates: &[Statement],
+        adopt: &[Identity],
+        log_origin: Option<&str>,
+    ) -> Result<Consulted, Error> {
         let material = self.trust.material(&self.http).await?;
         let Some((base, RekorVersion::V1)) = self.rekor(&material) else { return Ok(Consulted::default()) };
         let identity = self.identity().await?;
@@ -283,9 +324,9 @@ impl Inner {
             material: &material,
             identity: &identity,
             key: self.managed.as_ref().map(|managed| managed.spki.as_slice()),
-            adopt: &self.settings.adopt_original,
+            adopt,
             budget: self.settings.search,
-            log_origin: self.settings.log_origin.as_deref(),
+            log_origin,
         };
         search.run(reference, candidates).await
     }

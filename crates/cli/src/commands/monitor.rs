@@ -38,9 +38,12 @@ pub(crate) struct Args {
         required_unless_present = "rekor"
     )]
     log_key: Option<VerifierKey>,
-    /// Read the configuration's Rekor v2 instead, for entries in the service's name that its bundles do not explain
+    /// Read the configuration's Rekor instead, for entries in the service's name that its bundles do not explain
     #[arg(long, conflicts_with_all = ["watch", "repository", "check", "feed", "webhook", "from_beginning"])]
     rekor: bool,
+    /// A tag to look up in a Rekor v1, which is too large to be read as a whole; may be repeated
+    #[arg(long, value_name = "REF", requires = "rekor", value_parser = values::tag)]
+    tag: Vec<TagName>,
     /// Tags to report, as in a `[[policy]]`; may be repeated [default: all]
     #[arg(long, value_name = "PATTERN", value_parser = stranger::pattern)]
     watch: Vec<Pattern>,
@@ -84,6 +87,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
             service: &args.log,
             directory,
             configuration: args.configuration,
+            tags: args.tag.iter().map(ToString::to_string).collect(),
             once: args.once,
             interval: args.interval,
         };

@@ -1,9 +1,10 @@
-//! Reading a whole Rekor v2 log for what was signed in our name.
+//! Reading Rekor for what was signed in our name: a whole v2 log, or what v1 has of a tag.
 
 use sigstore::monitor::State;
+use sigstore::{Settings, Statement};
 use testkit::sigstore::Fault;
 
-use crate::place::{Place, statement};
+use crate::place::{Place, REFERENCE, statement};
 
 /// [18]: the log is the one that was read before, and longer.
 #[tokio::test]
@@ -63,4 +64,42 @@ async fn a_log_that_was_shortened_changed_or_signed_by_somebody_else_is_refused(
     let v1 = Place::new();
     let error = v1.signer().watch(&State::default(), |_| (), |_, _| ()).await.unwrap_err();
     assert!(error.to_string().contains("only a Rekor v2"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_under_a_tag_and_was_never_published_is_found_in_any_logs_name() {
+    let place = Place::new();
+    let signer = place.signer();
+    let elsewhere = Statement { log_origin: Some("other.example/log".to_owned()), ..statement("c") };
+    let mut entries = Vec::new();
+    for statement in [statement("a"), statement("b"), elsewhere.clone()] {
+        let prepared =
+            place.with(Settings { log_origin: None, ..place.settings() }).sign(&statement).await.unwrap();
+        entries.push(signer.submit(&prepared).await.unwrap().entry);
+    }
+    let all = [statement("a"), statement("b"), elsewhere];
+    assert_eq!(signer.unexplained(REFERENCE, &all).await.unwrap(), []);
+    assert_eq!(signer.unexplained(REFERENCE, &all[..1]).await.unwrap(), entries[1..]);
+    assert_eq!(signer.unexplained(REFERENCE, &[]).await.unwrap(), entries);
+}
+
+#[tokio::test]
+async fn what_was_published_with_its_statement_kept_is_explained_by_one_statement() {
+    let place = Place::new();
+    let signer = place.attesting();
+    signer.submit(&signer.sign(&statement("a")).await.unwrap()).await.unwrap();
+    assert_eq!(signer.unexplained(REFERENCE, &[statement("a")]).await.unwrap(), []);
+    assert!(!signer.unexplained(REFERENCE, &[statement("b")]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn under_a_tag_strangers_are_not_us_and_a_log_without_an_index_says_so() {
+    let place = Place::new();
+    place.services.identity("somebody@example.test");
+    let stranger = place.signer();
+    stranger.submit(&stranger.sign(&statement("a")).await.unwrap()).await.unwrap();
+    place.services.identity(testkit::sigstore::IDENTITY);
+    assert_eq!(place.signer().unexplained(REFERENCE, &[]).await.unwrap(), []);
+    let error = Place::v2().signer().unexplained(REFERENCE, &[]).await.unwrap_err();
+    assert!(error.to_string().contains("read as a whole"), "{error}");
 }

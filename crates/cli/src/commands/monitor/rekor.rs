@@ -1,47 +1,51 @@
-//! `monitor --rekor`: reads a Rekor v2 log for what was signed in the service's name, and asks the service to explain it.
+//! `monitor --rekor`: reads Rekor for what was signed in the service's name, and asks the service to explain it: a whole
+//! v2 log, or what v1 has of the tags that are named.
 //!
 //! An entry is explained by a bundle that the service shows for its hash and that passes every check. One that is not is
 //! asked for once more at the next look, because a record is logged before it is shown; then it is reported.
+
+mod published;
+mod tags;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use sigstore::monitor::{Signed, State};
 use sigstore::{Clock, Sigstore};
-use url::Url;
 
+use self::published::Published;
 use crate::args::Configuration;
 use crate::commands::signals::Signals;
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
 
 const FILE: &str = "rekor.json";
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a bundle.
-const MAX_BUNDLE: usize = 1024 * 1024;
 
-/// What was read, and what waits for its explanation.
+/// What was read, what waits for its explanation, and what was reported.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Kept {
     state: State,
-    waiting: Vec<Waiting>,
+    waiting: Vec<Suspect>,
+    #[serde(default)]
+    reported: Vec<Suspect>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Waiting {
-    index: u64,
-    hash: String,
+/// An entry that is not explained: a leaf that was read, or what the index has under a tag.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Suspect {
+    Entry { tag: String, index: u64, uuid: String },
+    Leaf { index: u64, hash: String },
 }
 
 #[derive(Serialize)]
 struct Unexplained<'a> {
     schema: u8,
     event: &'static str,
-    index: u64,
-    hash: &'a str,
+    #[serde(flatten)]
+    suspect: &'a Suspect,
 }
 
 /// What is read and where.
@@ -49,6 +53,7 @@ pub(super) struct Watch<'a> {
     pub(super) service: &'a str,
     pub(super) directory: PathBuf,
     pub(super) configuration: Configuration,
+    pub(super) tags: Vec<String>,
     pub(super) once: bool,
     pub(super) interval: Duration,
 }
@@ -60,40 +65,32 @@ pub(super) async fn watch(ui: &Ui, watch: Watch<'_>) -> Result<Answer, CommandEr
         let why = anyhow::anyhow!("the configuration has no `[sigstore]`, so nobody signs in its name");
         return Err(CommandError::new(why).hinted("name the service's own with `--config FILE`"));
     };
-    let service = Url::parse(watch.service).map_err(CommandError::new)?;
     let sigstore = Sigstore::open(settings, Clock::default()).map_err(CommandError::new)?;
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(TIMEOUT)
-        .build()
-        .map_err(CommandError::new)?;
+    let published = Published::of(watch.service, &sigstore)?;
     let path = watch.directory.join(FILE);
     let mut kept = read(&path)?;
     let mut signals = Signals::listen()?;
     let mut answer = Answer::Yes;
     loop {
-        let mut found = std::mem::take(&mut kept.waiting);
-        let old = found.len();
-        let new = |signed: Signed| found.push(Waiting { index: signed.index, hash: signed.hash });
-        kept.state = sigstore.watch(&kept.state, new, |_, _| ()).await.map_err(CommandError::new)?;
-        let looked_at = found.len();
-        for (place, waiting) in found.into_iter().enumerate() {
-            if is_explained(&client, &sigstore, &service, &waiting.hash).await? {
+        let before = std::mem::take(&mut kept.waiting);
+        let suspects = if watch.tags.is_empty() {
+            read_on(ui, &sigstore, &published, &mut kept.state, before.clone()).await?
+        } else {
+            tags::look_up(ui, &sigstore, &published, &watch.tags).await?
+        };
+        for suspect in suspects {
+            if kept.reported.contains(&suspect) {
                 continue;
             }
-            if place < old || watch.once {
+            if watch.once || before.contains(&suspect) {
                 answer = Answer::No;
-                report(&waiting)?;
+                report(&suspect)?;
+                kept.reported.push(suspect);
             } else {
-                kept.waiting.push(waiting);
+                kept.waiting.push(suspect);
             }
         }
         write(&path, &kept)?;
-        ui.note(format_args!(
-            "{} entries read, of ours: {looked_at}, waiting for an explanation: {}",
-            kept.state.size,
-            kept.waiting.len()
-        ));
         if watch.once {
             return Ok(answer);
         }
@@ -104,39 +101,33 @@ pub(super) async fn watch(ui: &Ui, watch: Watch<'_>) -> Result<Answer, CommandEr
     }
 }
 
-/// Whether the service shows a record that passes every check and was signed as this entry.
-async fn is_explained(
-    client: &reqwest::Client,
+/// What is not explained of what was read since, and of what was not explained before.
+async fn read_on(
+    ui: &Ui,
     sigstore: &Sigstore,
-    service: &Url,
-    hash: &str,
-) -> Result<bool, CommandError> {
-    let url = service.join(&format!("bundle/pae/{hash}")).map_err(CommandError::new)?;
-    let mut response = client.get(url).send().await.map_err(CommandError::new)?;
-    match response.status() {
-        StatusCode::OK => {}
-        StatusCode::NOT_FOUND => return Ok(false),
-        status => {
-            let why =
-                anyhow::anyhow!("`{service}` answers with status {status} when it is asked for a bundle");
-            return Err(
-                CommandError::new(why).hinted("its log has to be public, or this address allowed to read it")
-            );
+    published: &Published<'_>,
+    state: &mut State,
+    before: Vec<Suspect>,
+) -> Result<Vec<Suspect>, CommandError> {
+    let mut found = before;
+    let new = |signed: Signed| found.push(Suspect::Leaf { index: signed.index, hash: signed.hash });
+    *state = sigstore.watch(state, new, |_, _| ()).await.map_err(CommandError::new)?;
+    let of_ours = found.len();
+    let mut suspects = Vec::new();
+    for suspect in found {
+        if let Suspect::Leaf { hash, .. } = &suspect
+            && published.statement(hash).await?.is_none()
+        {
+            suspects.push(suspect);
         }
     }
-    let mut bundle = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(CommandError::new)? {
-        if bundle.len() + chunk.len() > MAX_BUNDLE {
-            return Ok(false);
-        }
-        bundle.extend_from_slice(&chunk);
-    }
-    let of = |hash: [u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Ok(sigstore.verify(&bundle).is_ok_and(|verified| of(verified.pae_hash) == hash))
+    let entries = state.size;
+    ui.note(format_args!("{entries} entries read, of ours: {of_ours}, not explained: {}", suspects.len()));
+    Ok(suspects)
 }
 
-fn report(waiting: &Waiting) -> Result<(), CommandError> {
-    let line = Unexplained { schema: 1, event: "unexplained", index: waiting.index, hash: &waiting.hash };
+fn report(suspect: &Suspect) -> Result<(), CommandError> {
+    let line = Unexplained { schema: 1, event: "unexplained", suspect };
     let mut stdout = std::io::stdout().lock();
     let text = serde_json::to_string(&line).map_err(CommandError::new)?;
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(CommandError::new)
