@@ -30,6 +30,8 @@ pub use self::error::{Check, Error, Service};
 pub use self::identity::{Identity, Subject};
 pub use self::prepared::Prepared;
 pub use self::service::{Anchored, Health, Sigstore, Statistics};
-pub use self::settings::{Clock, IdentitySource, SearchBudget, Settings, SignerSource, TrustSource};
+pub use self::settings::{
+    Clock, IdentitySource, SearchBudget, Settings, SignerSource, TrustSource, TufRepository,
+};
 pub use self::statement::{Action, CHECKPOINT, Statement, TAG_RECORD};
 pub use self::verify::{Entry, Verified};

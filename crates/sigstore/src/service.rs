@@ -161,17 +161,6 @@ impl Sigstore {
         Ok(records.map(|record| record.entry).chain(found.unreadable).collect())
     }
 
-    /// Learns what [`Self::verify`] needs: who signs, and who is believed.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`]
-    pub async fn learn(&self) -> Result<(), Error> {
-        self.0.trust.material(&self.0.http).await?;
-        self.0.identity().await?;
-        Ok(())
-    }
-
     /// Signs a statement, and has the signature timestamped where there is a timestamp authority. Nothing is public yet.
     ///
     /// # Errors

@@ -76,10 +76,12 @@ pub enum IdentitySource {
 /// Where trust comes from.
 #[derive(Clone, Debug)]
 pub enum TrustSource {
-    /// The public instance, by TUF; kept in this directory.
-    Public {
-        /// Of the cache.
+    /// A TUF repository, renewed daily.
+    Tuf {
+        /// What it said is kept in this directory.
         cache_dir: PathBuf,
+        /// Of a private instance; `None`: the public one's.
+        repository: Option<TufRepository>,
     },
     /// Files of a private instance.
     Files {
@@ -88,6 +90,15 @@ pub enum TrustSource {
         /// `signing_config.json`
         signing_config: PathBuf,
     },
+}
+
+/// A TUF repository that has `trusted_root.json` and `signing_config.v0.2.json`.
+#[derive(Clone, Debug)]
+pub struct TufRepository {
+    /// Where its metadata are.
+    pub url: Url,
+    /// Its `root.json`, of any version that is still followed by all later ones.
+    pub root: PathBuf,
 }
 
 /// What one search may cost.

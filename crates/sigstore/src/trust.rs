@@ -1,7 +1,7 @@
-//! Which authorities and logs are believed, and which services are used: files of a private instance, or the public one by
-//! TUF.
+//! Which authorities and logs are believed, and which services are used: by files, or by TUF, of the public instance or a
+//! private one.
 //!
-//! The public one is renewed daily. Without an answer the last good one is kept: expired metadata signs nothing more, and
+//! What TUF says is renewed daily. Without an answer the last good one is kept: expired metadata signs nothing more, and
 //! what was signed before is still verified.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
-use sigstore_trust_root::tuf::{TufConfig, fetch_trust_material, fetch_trust_material_at};
+use sigstore_trust_root::tuf::{TufBootstrap, TufConfig, fetch_trust_material_at};
 use sigstore_trust_root::{SigningConfig, TrustedRoot};
 use tokio::sync::Mutex;
 use url::Url;
@@ -21,11 +21,11 @@ use crate::settings::{Clock, TrustSource};
 
 /// Bytes of a trust root or signing configuration.
 const MAX_FILE: u64 = 1024 * 1024;
-/// Until the public instance is asked again, and after it did not answer.
+/// Until the repository is asked again, and after it did not answer.
 const RENEW: Duration = Duration::from_secs(24 * 60 * 60);
 const RETRY: Duration = Duration::from_secs(10 * 60);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// When the public instance's metadata was good last, for verifying without it.
+/// When the repository's metadata were good last, for verifying without it.
 const LAST_GOOD: &str = "last-good";
 
 /// What is believed now.
@@ -63,10 +63,15 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Reads files at once; the public instance is asked when it is needed.
+    /// Reads files at once; a repository is asked when it is needed.
     pub(crate) fn new(source: TrustSource, clock: Clock) -> Result<Self, Error> {
         let material = match &source {
-            TrustSource::Public { .. } => None,
+            TrustSource::Tuf { repository, .. } => {
+                if let Some(repository) = repository {
+                    read(&repository.root)?;
+                }
+                None
+            }
             TrustSource::Files { trusted_root, signing_config } => {
                 Some(Arc::new(of_files(trusted_root, signing_config)?))
             }
@@ -89,10 +94,17 @@ impl Trust {
         if let Some(material) = self.known().filter(|material| is_fresh(material)) {
             return Ok(material);
         }
-        let TrustSource::Public { cache_dir } = &self.source else {
+        let TrustSource::Tuf { cache_dir, repository } = &self.source else {
             return self.known().ok_or(Error::NoIdentity);
         };
-        let material = Arc::new(public(http, cache_dir, self.clock.timestamp()).await?);
+        let config = match repository {
+            None => TufConfig::production(),
+            Some(repository) => {
+                TufConfig::custom(repository.url.as_str(), TufBootstrap::trusted(read(&repository.root)?))
+            }
+        };
+        let config = config.with_cache_dir(cache_dir.clone());
+        let material = Arc::new(renewed(http, config, cache_dir, self.clock.timestamp()).await?);
         self.now.store(Some(Arc::clone(&material)));
         Ok(material)
     }
@@ -138,11 +150,15 @@ fn services(config: &SigningConfig) -> Result<Services, String> {
     Ok(Services { fulcio, rekor, timestamp })
 }
 
-/// The public instance: renewed, or from the cache as far as that may still be believed.
-async fn public(http: &Http, cache_dir: &Path, now: Timestamp) -> Result<Material, Error> {
-    let config = || TufConfig::production().with_cache_dir(cache_dir.to_owned());
+/// From the repository, or from the cache as far as that may still be believed.
+async fn renewed(
+    http: &Http,
+    config: TufConfig,
+    cache_dir: &Path,
+    now: Timestamp,
+) -> Result<Material, Error> {
     http.counters.add(Service::Trust);
-    let online = fetch_trust_material(config().with_http_client(http.client().clone()));
+    let online = fetch_trust_material_at(config.clone().with_http_client(http.client().clone()), now);
     let failed = match tokio::time::timeout(TIMEOUT, online).await {
         Ok(Ok(found)) => {
             remember(cache_dir, now);
@@ -152,11 +168,11 @@ async fn public(http: &Http, cache_dir: &Path, now: Timestamp) -> Result<Materia
         Err(_late) => "the repository did not answer in time".to_owned(),
     };
     tracing::warn!(error = %failed, "the trust root could not be renewed");
-    if let Ok(found) = fetch_trust_material(config().offline()).await {
+    if let Ok(found) = fetch_trust_material_at(config.clone().offline(), now).await {
         return material(found, None, now + RETRY);
     }
     let last_good = last_good(cache_dir).ok_or_else(|| Error::TrustExpired { why: failed.clone() })?;
-    let found = fetch_trust_material_at(config().offline(), last_good)
+    let found = fetch_trust_material_at(config.offline(), last_good)
         .await
         .map_err(|error| Error::TrustExpired { why: format!("{failed}; the cache: {error}") })?;
     material(found, Some(failed), now + RETRY)

@@ -32,6 +32,16 @@ impl Clock {
         self.0.store(unix, Ordering::SeqCst);
     }
 
+    /// The time so many seconds from now, as `2023-11-14T22:13:20Z` (RFC 3339).
+    #[must_use]
+    pub fn rfc3339(&self, later: i64) -> String {
+        let unix = self.now() + later;
+        let (year, month, day) = civil(unix.div_euclid(86_400));
+        let second = unix.rem_euclid(86_400);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// The time as an HTTP date, as in `Date` and `Retry-After`: `Sun, 06 Nov 1994 08:49:37 GMT`.
     #[must_use]
     pub fn http_date(&self) -> String {
@@ -91,6 +101,12 @@ mod tests {
         assert_eq!(other.now(), 105);
         other.set(7);
         assert_eq!(clock.now(), 7);
+    }
+
+    #[test]
+    fn the_time_is_written_as_internet_metadata_have_it() {
+        assert_eq!(Clock::at(951_782_400).rfc3339(0), "2000-02-29T00:00:00Z");
+        assert_eq!(Clock::at(1_700_000_000).rfc3339(86_400), "2023-11-15T22:13:20Z");
     }
 
     #[test]

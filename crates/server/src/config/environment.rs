@@ -56,6 +56,13 @@ const VARIABLES: &[(&str, &str, Setter)] = &[
     ("TLOGISTRY_SIGSTORE_TOKEN_FILE", "sigstore.token_file", |file, value| {
         set(&mut file.sigstore.token_file, value)
     }),
+    ("TLOGISTRY_SIGSTORE_TUF_MIRROR", "sigstore.tuf_mirror", |file, value| {
+        file.sigstore.tuf_mirror = Some(layers::parse_url(value)?);
+        Ok(())
+    }),
+    ("TLOGISTRY_SIGSTORE_TUF_ROOT", "sigstore.tuf_root", |file, value| {
+        set(&mut file.sigstore.tuf_root, value)
+    }),
     ("TLOGISTRY_SIGSTORE_TRUSTED_ROOT", "sigstore.trusted_root", |file, value| {
         set(&mut file.sigstore.trusted_root, value)
     }),

@@ -164,7 +164,12 @@ pub(super) struct SigstoreTable {
     pub(super) token_file: Option<PathBuf>,
     /// A program that prints one.
     pub(super) token_command: Option<Vec<String>>,
-    /// `trusted_root.json` of a private instance; default: the public instance, by TUF.
+    /// The TUF repository of a private instance; default: the public one's.
+    #[serde(default, deserialize_with = "text::url")]
+    pub(super) tuf_mirror: Option<Url>,
+    /// Its `root.json`.
+    pub(super) tuf_root: Option<PathBuf>,
+    /// Instead of TUF: `trusted_root.json` of a private instance.
     pub(super) trusted_root: Option<PathBuf>,
     /// `signing_config.json` of a private instance.
     pub(super) signing_config: Option<PathBuf>,

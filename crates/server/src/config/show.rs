@@ -133,9 +133,16 @@ impl Page<'_> {
             }
             SignerSource::Workload(_) => {}
         }
-        if let TrustSource::Files { trusted_root, signing_config } = &settings.trust {
-            self.text("sigstore.trusted_root", trusted_root.display());
-            self.text("sigstore.signing_config", signing_config.display());
+        match &settings.trust {
+            TrustSource::Files { trusted_root, signing_config } => {
+                self.text("sigstore.trusted_root", trusted_root.display());
+                self.text("sigstore.signing_config", signing_config.display());
+            }
+            TrustSource::Tuf { repository: Some(repository), .. } => {
+                self.text("sigstore.tuf_mirror", &repository.url);
+                self.text("sigstore.tuf_root", repository.root.display());
+            }
+            TrustSource::Tuf { repository: None, .. } => {}
         }
         for (key, url) in
             [("sigstore.fulcio_url", &settings.fulcio_url), ("sigstore.rekor_url", &settings.rekor_url)]

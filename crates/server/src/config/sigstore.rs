@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use sigstore::{Identity, IdentitySource, SearchBudget, Settings, SignerSource, Subject, TrustSource};
+use sigstore::{
+    Identity, IdentitySource, SearchBudget, Settings, SignerSource, Subject, TrustSource, TufRepository,
+};
 use url::Url;
 
 use super::environment::Environment;
@@ -77,16 +79,8 @@ pub(super) fn sigstore(
             .map_err(|error| ConfigError::Environment { variable, message: error.to_string() }),
         (None, None) => Ok(Duration::from_secs(default)),
     };
-    let trust = match (table.trusted_root, table.signing_config) {
-        (Some(trusted_root), Some(signing_config)) => TrustSource::Files { trusted_root, signing_config },
-        (None, None) => TrustSource::Public { cache_dir: data_dir.join("sigstore") },
-        _ => {
-            return refused(
-                "`[sigstore]` has one of `trusted_root` and `signing_config` without the other",
-                "name both for a private instance, none for the public one",
-            );
-        }
-    };
+    let files = (table.trusted_root, table.signing_config);
+    let trust = trust(files, (table.tuf_mirror, table.tuf_root), data_dir.join("sigstore"))?;
     let identity = match (table.identity, table.issuer) {
         (Some(subject), Some(issuer)) => Some(Identity { subject: Subject::of_text(&subject), issuer }),
         (None, None) => None,
@@ -130,6 +124,35 @@ pub(super) fn sigstore(
     }))
 }
 
+/// Files or a repository of a private instance; else the public one.
+fn trust(
+    files: (Option<PathBuf>, Option<PathBuf>),
+    tuf: (Option<Url>, Option<PathBuf>),
+    cache_dir: PathBuf,
+) -> Result<TrustSource, ConfigError> {
+    match (files, tuf) {
+        ((Some(trusted_root), Some(signing_config)), (None, None)) => {
+            Ok(TrustSource::Files { trusted_root, signing_config })
+        }
+        ((None, None), (Some(url), Some(root))) => {
+            Ok(TrustSource::Tuf { cache_dir, repository: Some(TufRepository { url, root }) })
+        }
+        ((None, None), (None, None)) => Ok(TrustSource::Tuf { cache_dir, repository: None }),
+        ((Some(_), None) | (None, Some(_)), _) => refused(
+            "`[sigstore]` has one of `trusted_root` and `signing_config` without the other",
+            "name both for a private instance, none for the public one",
+        ),
+        (_, (Some(_), None) | (None, Some(_))) => refused(
+            "`[sigstore]` has one of `tuf_mirror` and `tuf_root` without the other",
+            "name both for a private instance, none for the public one",
+        ),
+        ((Some(_), Some(_)), (Some(_), Some(_))) => refused(
+            "`[sigstore]` has both `trusted_root` and `tuf_mirror`",
+            "keep one: files, or a TUF repository",
+        ),
+    }
+}
+
 /// What is configured; else what the platform offers.
 fn signer(
     key_file: Option<PathBuf>,
@@ -171,4 +194,108 @@ fn signer(
 
 fn refused<T>(message: &str, hint: &str) -> Result<T, ConfigError> {
     Err(ConfigError::Refused { message: message.to_owned(), hint: hint.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Option<SigstoreConfig>, ConfigError> {
+        let table: SigstoreTable = toml::from_str(text).unwrap();
+        let environment = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        sigstore(table, Path::new("/data"), &environment)
+    }
+
+    fn per_tag(text: &str, variables: &[(&str, &str)]) -> Settings {
+        load(&format!("mode = \"per-tag\"\n{text}"), variables).unwrap().unwrap().settings
+    }
+
+    #[test]
+    fn nothing_is_logged_unless_somebody_says_so() {
+        assert!(load("", &[("REKOR_URL", "https://rekor.example")]).unwrap().is_none());
+        assert!(load("mode = \"off\"", &[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_variables_of_the_original_count_where_the_file_is_silent() {
+        let variables = [
+            ("REKOR_URL", "https://rekor.example"),
+            ("FULCIO_URL", "https://fulcio.example"),
+            ("AUDIENCE", "tlog"),
+            ("REKOR_TIMEOUT", "7s"),
+            ("FULCIO_TIMEOUT", "8s"),
+        ];
+        let settings = per_tag("", &variables);
+        assert_eq!(settings.rekor_url.unwrap().as_str(), "https://rekor.example/");
+        assert_eq!(settings.fulcio_url.unwrap().as_str(), "https://fulcio.example/");
+        assert_eq!(settings.audience, "tlog");
+        assert_eq!((settings.rekor_timeout.as_secs(), settings.fulcio_timeout.as_secs()), (7, 8));
+        let settings = per_tag("rekor_url = \"https://other.example\"\nrekor_timeout = \"9s\"", &variables);
+        assert_eq!(settings.rekor_url.unwrap().as_str(), "https://other.example/");
+        assert_eq!(settings.rekor_timeout.as_secs(), 9);
+        for (variable, value) in [("REKOR_URL", "rekor"), ("REKOR_TIMEOUT", "soon")] {
+            let error = load("mode = \"per-tag\"", &[(variable, value)]).unwrap_err().to_string();
+            assert!(error.contains(variable), "{error}");
+        }
+    }
+
+    #[test]
+    fn tokens_come_from_what_is_named_and_else_from_what_the_platform_offers() {
+        let github = [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://actions.example/token"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "secret"),
+        ];
+        let gitlab = ("SIGSTORE_ID_TOKEN", "jwt");
+        let source = |text: &str, variables: &[(&str, &str)]| match per_tag(text, variables).signer {
+            SignerSource::Workload(source) => source,
+            SignerSource::ManagedKey(path) => panic!("{path:?}"),
+        };
+        let all = [gitlab, github[0], github[1]];
+        assert!(
+            matches!(source("token_file = \"/t\"", &all), IdentitySource::File(path) if path == Path::new("/t"))
+        );
+        assert!(matches!(source("token_command = [\"x\"]", &all), IdentitySource::Command(_)));
+        assert!(matches!(source("", &all), IdentitySource::Token(_)));
+        assert!(matches!(source("", &github), IdentitySource::GitHubActions { .. }));
+        assert!(
+            matches!(source("", &[]), IdentitySource::GoogleMetadata { host } if host == GOOGLE_METADATA)
+        );
+        let key = per_tag("key_file = \"/k\"", &all).signer;
+        assert!(matches!(key, SignerSource::ManagedKey(_)), "{key:?}");
+        assert!(!format!("{:?}", source("", &github)).contains("secret"));
+    }
+
+    #[test]
+    fn trust_comes_from_files_from_a_repository_or_from_the_public_one() {
+        let trust = |text: &str| per_tag(text, &[]).trust;
+        let TrustSource::Tuf { cache_dir, repository: None } = trust("") else { panic!() };
+        assert_eq!(cache_dir, Path::new("/data/sigstore"));
+        let private = trust("tuf_mirror = \"https://tuf.example\"\ntuf_root = \"/r\"");
+        assert!(matches!(private, TrustSource::Tuf { repository: Some(_), .. }));
+        let files = trust("trusted_root = \"/r\"\nsigning_config = \"/s\"");
+        assert!(matches!(files, TrustSource::Files { .. }));
+    }
+
+    #[test]
+    fn half_a_pair_and_two_of_a_kind_are_refused_with_the_way_out() {
+        for (text, named) in [
+            ("trusted_root = \"/r\"", "signing_config"),
+            ("signing_config = \"/s\"", "trusted_root"),
+            ("tuf_mirror = \"https://tuf.example\"", "tuf_root"),
+            ("tuf_root = \"/r\"", "tuf_mirror"),
+            (
+                "trusted_root = \"/r\"\nsigning_config = \"/s\"\ntuf_mirror = \"https://t.example\"\ntuf_root = \"/r\"",
+                "tuf_mirror",
+            ),
+            ("identity = \"a@b.example\"", "issuer"),
+            ("key_file = \"/k\"\ntoken_file = \"/t\"", "token_file"),
+        ] {
+            let error = load(&format!("mode = \"per-tag\"\n{text}"), &[]).unwrap_err();
+            assert!(error.to_string().contains(&format!("`{named}`")), "{error}");
+            assert!(error.hint().is_some(), "{error}");
+        }
+    }
 }

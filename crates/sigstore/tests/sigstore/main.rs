@@ -13,3 +13,5 @@ mod logging;
 mod place;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod trusting;

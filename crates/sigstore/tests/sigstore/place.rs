@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use oci::Sha256Digest;
 use sigstore::{
     Action, Clock, Identity, IdentitySource, SearchBudget, Settings, SignerSource, Sigstore, Statement,
-    Subject, TrustSource,
+    Subject, TrustSource, TufRepository,
 };
 use testkit::sigstore::{IDENTITY, ISSUER};
 
@@ -60,6 +60,19 @@ impl Place {
 
     pub(crate) fn signer(&self) -> Sigstore {
         self.with(self.settings())
+    }
+
+    /// A signer that trusts by TUF.
+    pub(crate) fn by_tuf(&self) -> Sigstore {
+        let repository = TufRepository {
+            url: self.services.tuf().parse().unwrap(),
+            root: self.services.path("root.json"),
+        };
+        let cache_dir = self.directory.path().join("cache");
+        self.with(Settings {
+            trust: TrustSource::Tuf { cache_dir, repository: Some(repository) },
+            ..self.settings()
+        })
     }
 
     pub(crate) fn attesting(&self) -> Sigstore {

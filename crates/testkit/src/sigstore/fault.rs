@@ -59,6 +59,10 @@ pub enum Fault {
     LateTimestamp,
     /// Rekor v2: the shard takes nothing more.
     Frozen,
+    /// TUF: no answer.
+    NoTrust,
+    /// TUF: what is published from now on is signed by another key.
+    ForeignTrust,
 }
 
 /// All that are wrong now.

@@ -1,5 +1,5 @@
 //! Sigstore on loopback: an issuer of tokens, Fulcio with a CT log's key, Rekor v1, Rekor v2, a timestamp authority, and the
-//! files that trust them. Each does what the real one does, until a test has it lose, lie or fail.
+//! files that trust them, also in a TUF repository. Each does what the real one does, until a test has it lose, lie or fail.
 //! Knows nothing of tags.
 
 #![expect(clippy::indexing_slicing, reason = "a test kit fails by panicking")]
@@ -12,6 +12,7 @@ mod rekor;
 mod server;
 mod stamp;
 mod tiles;
+mod tuf;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use self::rekor::Rekor;
 use self::server::Server;
 use self::stamp::Stamp;
 use self::tiles::Tiles;
+use self::tuf::Tuf;
 use crate::Clock;
 
 /// The issuer's name in certificates.
@@ -42,15 +44,17 @@ pub struct Sigstore {
     fulcio: Arc<AtomicU64>,
     rekor_requests: Arc<AtomicU64>,
     stamps: Arc<AtomicU64>,
+    trust: Arc<AtomicU64>,
     rekor: Arc<Rekor>,
     tiles: Arc<Tiles>,
     authority: Arc<Authority>,
+    tuf: Arc<Tuf>,
     servers: Vec<Server>,
 }
 
 impl Sigstore {
-    /// Starts everything; writes `trusted_root.json`, `signing_config.1.json`, `signing_config.2.json` and `token` to
-    /// `directory`.
+    /// Starts everything; writes `trusted_root.json`, `signing_config.1.json`, `signing_config.2.json`, `root.json` and
+    /// `token` to `directory`.
     ///
     /// # Panics
     ///
@@ -63,7 +67,8 @@ impl Sigstore {
         let tiles = Arc::new(Tiles::new(Arc::clone(&faults)));
         let stamp = Arc::new(Stamp::new(clock.clone(), Arc::clone(&faults)));
         let counted = || Arc::new(AtomicU64::new(0));
-        let (fulcio, rekor_requests, stamps) = (counted(), counted(), counted());
+        let tuf = Arc::new(Tuf::new(clock.clone(), Arc::clone(&faults)));
+        let (fulcio, rekor_requests, stamps, trust) = (counted(), counted(), counted(), counted());
         let servers = vec![
             Server::start(Arc::clone(&fulcio), {
                 let authority = Arc::clone(&authority);
@@ -81,6 +86,10 @@ impl Sigstore {
                 let stamp = Arc::clone(&stamp);
                 move |request| stamp.answer(request)
             }),
+            Server::start(Arc::clone(&trust), {
+                let tuf = Arc::clone(&tuf);
+                move |request| tuf.answer(request)
+            }),
         ];
         let started = Self {
             directory: directory.to_owned(),
@@ -88,17 +97,46 @@ impl Sigstore {
             fulcio,
             rekor_requests,
             stamps,
+            trust,
             rekor,
             tiles,
             authority,
+            tuf,
             servers,
         };
         started.write("trusted_root.json", &started.trusted_root(&stamp));
         for version in [1, 2] {
             started.write(&format!("signing_config.{version}.json"), &started.signing_config(version));
         }
+        std::fs::write(started.path("root.json"), started.tuf.root()).expect("a file");
+        started.publish(1);
         started.identity(IDENTITY);
         started
+    }
+
+    /// From here on the TUF repository names this version of Rekor, for a week.
+    ///
+    /// # Panics
+    ///
+    /// If a file that it wrote is gone.
+    pub fn publish(&self, version: u32) {
+        let read = |name: &str| std::fs::read(self.path(name)).expect("a file");
+        self.tuf.publish(&[
+            ("trusted_root.json", read("trusted_root.json")),
+            ("signing_config.v0.2.json", read(&format!("signing_config.{version}.json"))),
+        ]);
+    }
+
+    /// Where the TUF repository is.
+    #[must_use]
+    pub fn tuf(&self) -> String {
+        self.url(4)
+    }
+
+    /// Requests to it.
+    #[must_use]
+    pub fn trust_requests(&self) -> u64 {
+        self.trust.load(Ordering::SeqCst)
     }
 
     /// A file that it wrote.
@@ -144,7 +182,7 @@ impl Sigstore {
     /// Requests to all services.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        [&self.fulcio, &self.rekor_requests, &self.stamps]
+        [&self.fulcio, &self.rekor_requests, &self.stamps, &self.trust]
             .iter()
             .map(|count| count.load(Ordering::SeqCst))
             .sum()

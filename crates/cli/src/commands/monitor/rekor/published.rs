@@ -63,7 +63,7 @@ impl<'a> Published<'a> {
             }
             bundle.extend_from_slice(&chunk);
         }
-        self.sigstore.learn().await.map_err(CommandError::new)?;
+        self.sigstore.prepare().await.map_err(CommandError::new)?;
         Ok(self.sigstore.verify(&bundle).ok())
     }
 }

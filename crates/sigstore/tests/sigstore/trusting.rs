@@ -1,0 +1,107 @@
+//! Trust by TUF: renewed daily, kept where nobody answers, and for checking only once it has expired.
+
+use std::time::Duration;
+
+use sigstore::{Error, Sigstore, Verified};
+use testkit::sigstore::Fault;
+
+use crate::place::{Place, statement};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+async fn logged(signer: &Sigstore, content: &str) -> Result<Verified, Error> {
+    signer.submit(&signer.sign(&statement(content)).await?).await
+}
+
+#[tokio::test]
+async fn the_trust_root_is_asked_for_once_a_day() {
+    let place = Place::new();
+    let signer = place.by_tuf();
+    logged(&signer, "a").await.unwrap();
+    let asked = place.services.trust_requests();
+    assert!(asked > 0);
+    place.clock.advance(23 * HOUR);
+    logged(&signer, "b").await.unwrap();
+    assert_eq!(place.services.trust_requests(), asked);
+    place.clock.advance(2 * HOUR);
+    logged(&signer, "c").await.unwrap();
+    assert!(place.services.trust_requests() > asked);
+}
+
+/// A shard of Rekor v2 lives for months; its name comes with the signing configuration.
+#[tokio::test]
+async fn another_rekor_is_used_from_the_day_on_which_it_is_named() {
+    let place = Place::new();
+    let signer = place.by_tuf();
+    logged(&signer, "a").await.unwrap();
+    place.services.publish(2);
+    logged(&signer, "b").await.unwrap();
+    assert_eq!(place.services.tiles(), 0);
+    place.clock.advance(25 * HOUR);
+    logged(&signer, "c").await.unwrap();
+    assert_eq!(place.services.tiles(), 1);
+}
+
+#[tokio::test]
+async fn what_is_kept_signs_until_it_expires_and_the_repository_is_asked_again_soon() {
+    let place = Place::new();
+    logged(&place.by_tuf(), "a").await.unwrap();
+    place.services.fault(Fault::NoTrust);
+    place.clock.advance(30 * HOUR);
+    let restarted = place.by_tuf();
+    logged(&restarted, "b").await.unwrap();
+    place.services.heal();
+    place.services.publish(2);
+    place.clock.advance(HOUR / 4);
+    logged(&restarted, "c").await.unwrap();
+    assert_eq!(place.services.tiles(), 1);
+}
+
+/// Expired metadata sign nothing; what was signed before is checked as before.
+#[tokio::test]
+async fn expired_metadata_sign_nothing_and_still_verify() {
+    let place = Place::new();
+    let made = logged(&place.by_tuf(), "a").await.unwrap();
+    place.services.fault(Fault::NoTrust);
+    place.clock.advance(8 * 24 * HOUR);
+    let restarted = place.by_tuf();
+    let error = logged(&restarted, "b").await.unwrap_err();
+    assert!(matches!(error, Error::TrustExpired { .. }) && error.is_transient(), "{error}");
+    assert!(restarted.health().expired.is_some());
+    restarted.prepare().await.unwrap();
+    assert_eq!(restarted.verify(&made.bundle).unwrap().entry, made.entry);
+    place.services.heal();
+    place.services.publish(1);
+    place.clock.advance(HOUR / 4);
+    logged(&restarted, "b").await.unwrap();
+    assert_eq!(restarted.health().expired, None);
+}
+
+#[tokio::test]
+async fn without_any_answer_and_without_a_cache_nobody_is_believed() {
+    let place = Place::new();
+    place.services.fault(Fault::NoTrust);
+    let signer = place.by_tuf();
+    let error = logged(&signer, "a").await.unwrap_err();
+    assert!(matches!(error, Error::TrustExpired { .. }), "{error}");
+    assert!(matches!(signer.verify(b"{}"), Err(Error::NoIdentity)));
+    assert_eq!(place.services.requests(), place.services.trust_requests());
+}
+
+#[tokio::test]
+async fn what_another_key_publishes_is_not_believed() {
+    let place = Place::new();
+    place.services.fault(Fault::ForeignTrust);
+    place.services.publish(2);
+    let error = logged(&place.by_tuf(), "a").await.unwrap_err();
+    assert!(matches!(error, Error::TrustExpired { .. }), "{error}");
+    place.services.heal();
+    place.services.publish(1);
+    let signer = place.by_tuf();
+    logged(&signer, "a").await.unwrap();
+    place.services.fault(Fault::ForeignTrust);
+    place.services.publish(2);
+    place.clock.advance(25 * HOUR);
+    logged(&signer, "b").await.unwrap();
+    assert_eq!(place.services.tiles(), 0);
+}
