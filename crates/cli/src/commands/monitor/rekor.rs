@@ -21,7 +21,9 @@ use crate::commands::signals::Signals;
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
 
+/// Of a log that is read, and of tags that are looked up: neither may forget what waits for the other.
 const FILE: &str = "rekor.json";
+const TAGS_FILE: &str = "rekor-tags.json";
 
 /// What was read, what waits for its explanation, and what was reported.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -67,7 +69,7 @@ pub(super) async fn watch(ui: &Ui, watch: Watch<'_>) -> Result<Answer, CommandEr
     };
     let sigstore = Sigstore::open(settings, Clock::default()).map_err(CommandError::new)?;
     let published = Published::of(watch.service, &sigstore)?;
-    let path = watch.directory.join(FILE);
+    let path = watch.directory.join(if watch.tags.is_empty() { FILE } else { TAGS_FILE });
     let mut kept = read(&path)?;
     let mut signals = Signals::listen()?;
     let mut answer = Answer::Yes;

@@ -1,33 +1,26 @@
 //! The bundles that a service shows of its records: fetched with bounds, and believed after every check.
 
-use std::time::Duration;
-
-use reqwest::StatusCode;
+use audit::{Error, Http, Source};
 use sigstore::{Sigstore, Verified};
 use url::Url;
 
 use crate::error::CommandError;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a bundle.
 const MAX_BUNDLE: usize = 1024 * 1024;
 
 /// A service that is asked.
 pub(super) struct Published<'a> {
-    client: reqwest::Client,
-    service: Url,
+    source: Source,
     sigstore: &'a Sigstore,
 }
 
 impl<'a> Published<'a> {
     pub(super) fn of(service: &str, sigstore: &'a Sigstore) -> Result<Self, CommandError> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(CommandError::new)?;
+        // An export has no bundles, so a directory would explain nothing.
         let service = Url::parse(service).map_err(CommandError::new)?;
-        Ok(Self { client, service, sigstore })
+        let source = Source::open(service.as_str(), &Http::default())?;
+        Ok(Self { source, sigstore })
     }
 
     /// The record whose statement was signed as this hash (hexadecimal), if there is one that passes every check.
@@ -43,28 +36,18 @@ impl<'a> Published<'a> {
     }
 
     async fn record(&self, path: &str) -> Result<Option<Verified>, CommandError> {
-        let service = &self.service;
-        let url = service.join(path).map_err(CommandError::new)?;
-        let mut response = self.client.get(url).send().await.map_err(CommandError::new)?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            status => {
-                let why =
-                    anyhow::anyhow!("`{service}` answers with status {status} when it is asked for a bundle");
-                return Err(CommandError::new(why)
+        let bundle = match self.source.text(path, MAX_BUNDLE).await {
+            Ok(bundle) => bundle,
+            // Not there, or no bundle.
+            Err(Error::Missing { .. } | Error::TooLarge { .. } | Error::Malformed { .. }) => return Ok(None),
+            Err(error @ Error::Status { .. }) => {
+                return Err(CommandError::from(error)
                     .hinted("its log has to be public, or this address allowed to read it"));
             }
-        }
-        let mut bundle = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(CommandError::new)? {
-            if bundle.len() + chunk.len() > MAX_BUNDLE {
-                return Ok(None);
-            }
-            bundle.extend_from_slice(&chunk);
-        }
+            Err(error) => return Err(error.into()),
+        };
         self.sigstore.prepare().await.map_err(CommandError::new)?;
-        Ok(self.sigstore.verify(&bundle).ok())
+        Ok(self.sigstore.verify(bundle.as_bytes()).ok())
     }
 }
 
