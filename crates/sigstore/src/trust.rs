@@ -53,10 +53,18 @@ pub(crate) enum RekorVersion {
     V2,
 }
 
+/// A repository and where its last answer is kept.
+#[derive(Debug)]
+struct Tuf {
+    config: TufConfig,
+    cache_dir: PathBuf,
+}
+
 /// The source and what it said last.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    source: TrustSource,
+    /// Without one everything came from files.
+    tuf: Option<Tuf>,
     clock: Clock,
     now: ArcSwapOption<Material>,
     renewing: Mutex<()>,
@@ -65,18 +73,22 @@ pub(crate) struct Trust {
 impl Trust {
     /// Reads files at once; a repository is asked when it is needed.
     pub(crate) fn new(source: TrustSource, clock: Clock) -> Result<Self, Error> {
-        let material = match &source {
-            TrustSource::Tuf { repository, .. } => {
-                if let Some(repository) = repository {
-                    read(&repository.root)?;
-                }
-                None
+        let (tuf, material) = match source {
+            TrustSource::Tuf { cache_dir, repository } => {
+                let config = match repository {
+                    None => TufConfig::production(),
+                    Some(repository) => {
+                        let root = TufBootstrap::trusted(read(&repository.root)?);
+                        TufConfig::custom(repository.url.as_str(), root)
+                    }
+                };
+                (Some(Tuf { config: config.with_cache_dir(cache_dir.clone()), cache_dir }), None)
             }
             TrustSource::Files { trusted_root, signing_config } => {
-                Some(Arc::new(of_files(trusted_root, signing_config)?))
+                (None, Some(Arc::new(of_files(&trusted_root, &signing_config)?)))
             }
         };
-        Ok(Self { source, clock, now: ArcSwapOption::from(material), renewing: Mutex::default() })
+        Ok(Self { tuf, clock, now: ArcSwapOption::from(material), renewing: Mutex::default() })
     }
 
     /// What is there already, without asking anybody.
@@ -94,17 +106,8 @@ impl Trust {
         if let Some(material) = self.known().filter(|material| is_fresh(material)) {
             return Ok(material);
         }
-        let TrustSource::Tuf { cache_dir, repository } = &self.source else {
-            return self.known().ok_or(Error::NoIdentity);
-        };
-        let config = match repository {
-            None => TufConfig::production(),
-            Some(repository) => {
-                TufConfig::custom(repository.url.as_str(), TufBootstrap::trusted(read(&repository.root)?))
-            }
-        };
-        let config = config.with_cache_dir(cache_dir.clone());
-        let material = Arc::new(renewed(http, config, cache_dir, self.clock.timestamp()).await?);
+        let Some(tuf) = &self.tuf else { return self.known().ok_or(Error::NoIdentity) };
+        let material = Arc::new(renewed(http, tuf, self.clock.timestamp()).await?);
         self.now.store(Some(Arc::clone(&material)));
         Ok(material)
     }
@@ -151,12 +154,8 @@ fn services(config: &SigningConfig) -> Result<Services, String> {
 }
 
 /// From the repository, or from the cache as far as that may still be believed.
-async fn renewed(
-    http: &Http,
-    config: TufConfig,
-    cache_dir: &Path,
-    now: Timestamp,
-) -> Result<Material, Error> {
+async fn renewed(http: &Http, tuf: &Tuf, now: Timestamp) -> Result<Material, Error> {
+    let Tuf { config, cache_dir } = tuf;
     http.counters.add(Service::Trust);
     let online = fetch_trust_material_at(config.clone().with_http_client(http.client().clone()), now);
     let failed = match tokio::time::timeout(TIMEOUT, online).await {
@@ -172,7 +171,7 @@ async fn renewed(
         return material(found, None, now + RETRY);
     }
     let last_good = last_good(cache_dir).ok_or_else(|| Error::TrustExpired { why: failed.clone() })?;
-    let found = fetch_trust_material_at(config.offline(), last_good)
+    let found = fetch_trust_material_at(config.clone().offline(), last_good)
         .await
         .map_err(|error| Error::TrustExpired { why: format!("{failed}; the cache: {error}") })?;
     material(found, Some(failed), now + RETRY)

@@ -21,6 +21,7 @@ use super::values::Span;
 /// Where Kubernetes puts a token for it, as cosign expects.
 const KUBERNETES_TOKEN: &str = "/var/run/sigstore/cosign/oidc-token";
 const GOOGLE_METADATA: &str = "metadata.google.internal";
+const PRIVATE: &str = "name both for a private instance, none for the public one";
 
 /// What is logged in Rekor.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
@@ -79,18 +80,25 @@ pub(super) fn sigstore(
             .map_err(|error| ConfigError::Environment { variable, message: error.to_string() }),
         (None, None) => Ok(Duration::from_secs(default)),
     };
-    let files = (table.trusted_root, table.signing_config);
-    let trust = trust(files, (table.tuf_mirror, table.tuf_root), data_dir.join("sigstore"))?;
-    let identity = match (table.identity, table.issuer) {
-        (Some(subject), Some(issuer)) => Some(Identity { subject: Subject::of_text(&subject), issuer }),
-        (None, None) => None,
-        _ => {
+    let files =
+        pair((table.trusted_root, table.signing_config), ["trusted_root", "signing_config"], PRIVATE)?;
+    let tuf = pair((table.tuf_mirror, table.tuf_root), ["tuf_mirror", "tuf_root"], PRIVATE)?;
+    let trust = match (files, tuf) {
+        (Some((trusted_root, signing_config)), None) => TrustSource::Files { trusted_root, signing_config },
+        (None, tuf) => TrustSource::Tuf {
+            cache_dir: data_dir.join("sigstore"),
+            repository: tuf.map(|(url, root)| TufRepository { url, root }),
+        },
+        (Some(_), Some(_)) => {
             return refused(
-                "`[sigstore]` has one of `identity` and `issuer` without the other",
-                "name both, or none to have them learned from the first identity token",
+                "`[sigstore]` has both `trusted_root` and `tuf_mirror`",
+                "keep one: files, or a TUF repository",
             );
         }
     };
+    let learned = "name both, or none to have them learned from the first identity token";
+    let identity = pair((table.identity, table.issuer), ["identity", "issuer"], learned)?
+        .map(|(subject, issuer)| Identity { subject: Subject::of_text(&subject), issuer });
     let signer = signer(table.key_file, table.token_file, table.token_command, &set)?;
     let search = SearchBudget::default();
     Ok(Some(SigstoreConfig {
@@ -124,32 +132,16 @@ pub(super) fn sigstore(
     }))
 }
 
-/// Files or a repository of a private instance; else the public one.
-fn trust(
-    files: (Option<PathBuf>, Option<PathBuf>),
-    tuf: (Option<Url>, Option<PathBuf>),
-    cache_dir: PathBuf,
-) -> Result<TrustSource, ConfigError> {
-    match (files, tuf) {
-        ((Some(trusted_root), Some(signing_config)), (None, None)) => {
-            Ok(TrustSource::Files { trusted_root, signing_config })
-        }
-        ((None, None), (Some(url), Some(root))) => {
-            Ok(TrustSource::Tuf { cache_dir, repository: Some(TufRepository { url, root }) })
-        }
-        ((None, None), (None, None)) => Ok(TrustSource::Tuf { cache_dir, repository: None }),
-        ((Some(_), None) | (None, Some(_)), _) => refused(
-            "`[sigstore]` has one of `trusted_root` and `signing_config` without the other",
-            "name both for a private instance, none for the public one",
-        ),
-        (_, (Some(_), None) | (None, Some(_))) => refused(
-            "`[sigstore]` has one of `tuf_mirror` and `tuf_root` without the other",
-            "name both for a private instance, none for the public one",
-        ),
-        ((Some(_), Some(_)), (Some(_), Some(_))) => refused(
-            "`[sigstore]` has both `trusted_root` and `tuf_mirror`",
-            "keep one: files, or a TUF repository",
-        ),
+/// Two keys that stand together or not at all.
+fn pair<A, B>(
+    (first, second): (Option<A>, Option<B>),
+    [named, other]: [&str; 2],
+    hint: &str,
+) -> Result<Option<(A, B)>, ConfigError> {
+    match (first, second) {
+        (Some(first), Some(second)) => Ok(Some((first, second))),
+        (None, None) => Ok(None),
+        _ => refused(&format!("`[sigstore]` has one of `{named}` and `{other}` without the other"), hint),
     }
 }
 
