@@ -31,13 +31,17 @@ async fn every_entry_of_ours_is_found_once_over_restarts_and_past_a_full_tile() 
     assert!(hashes.iter().enumerate().all(|(index, signed)| signed.index == index as u64));
 }
 
-#[tokio::test]
-async fn what_others_signed_is_not_ours() {
-    let place = Place::v2();
+async fn somebody_else_signs(place: &Place) {
     place.services.identity("somebody@example.test");
     let stranger = place.signer();
     stranger.submit(&stranger.sign(&statement("a")).await.unwrap()).await.unwrap();
     place.services.identity(testkit::sigstore::IDENTITY);
+}
+
+#[tokio::test]
+async fn what_others_signed_is_not_ours() {
+    let place = Place::v2();
+    somebody_else_signs(&place).await;
     let mut found = 0;
     place.signer().watch(&State::default(), |_| found += 1, |_, _| ()).await.unwrap();
     assert_eq!((found, place.services.tiles()), (0, 1));
@@ -95,10 +99,7 @@ async fn what_was_published_with_its_statement_kept_is_explained_by_one_statemen
 #[tokio::test]
 async fn under_a_tag_strangers_are_not_us_and_a_log_without_an_index_says_so() {
     let place = Place::new();
-    place.services.identity("somebody@example.test");
-    let stranger = place.signer();
-    stranger.submit(&stranger.sign(&statement("a")).await.unwrap()).await.unwrap();
-    place.services.identity(testkit::sigstore::IDENTITY);
+    somebody_else_signs(&place).await;
     assert_eq!(place.signer().unexplained(REFERENCE, &[]).await.unwrap(), []);
     let error = Place::v2().signer().unexplained(REFERENCE, &[]).await.unwrap_err();
     assert!(error.to_string().contains("read as a whole"), "{error}");
