@@ -52,8 +52,10 @@ impl Cosignature {
 ///
 /// # Errors
 ///
-/// [`Error::Cosigner`] for a key that is not a cosigner's, or is the log's own.
+/// [`Error::Cosigner`] for a key that is not a cosigner's, or is the log's own; [`Error::Uncompared`] where
+/// one of the others that the audit should have been compared with could not be.
 pub fn cosign(audited: &Audited, key: &SigningKey, now: u64) -> Result<Cosignature, Error> {
+    audited.report().require_compared()?;
     let cosigner = |source| Error::Cosigner { name: key.name().to_owned(), source };
     if key.verifier().key_bytes() == audited.log().key_bytes() {
         let why = "it is the key of the log itself".to_owned();

@@ -211,6 +211,14 @@ pub enum Error {
         /// The keys that were given.
         trusted: Vec<String>,
     },
+    /// A place that an audit was to be compared with, and was not.
+    #[error("the log could not be compared with `{place}`, and nothing is cosigned: {why}")]
+    Uncompared {
+        /// Where.
+        place: String,
+        /// Why not.
+        why: String,
+    },
     /// Too few cosignatures.
     #[error(
         "the checkpoint is not cosigned as the policy demands: {}; wait until more witnesses have cosigned, or ask the operator",
@@ -258,6 +266,7 @@ impl Error {
             | Self::Policy { .. }
             | Self::Cosigner { .. }
             | Self::NoKey
+            | Self::Uncompared { .. }
             | Self::NoTag { .. }
             | Self::OtherAlgorithm { .. }
             | Self::File { .. } => Answer::None,

@@ -14,6 +14,7 @@ pub mod history;
 mod memory;
 pub mod monitor;
 mod post;
+mod remembered;
 mod source;
 mod state;
 mod time;

@@ -6,7 +6,6 @@ use tlog::{SignedCheckpoint, verify_consistency};
 use crate::Error;
 use crate::evidence::{Fault, Finding};
 use crate::source::Source;
-use crate::state::LogState;
 use crate::tree::Tree;
 
 /// How a checkpoint stands to what is remembered of its log.
@@ -54,7 +53,7 @@ pub(crate) async fn require_continuation(tree: &mut Tree, older: &SignedCheckpoi
         new.size, old.size
     );
     let (older, newer) = (older.clone(), tree.signed().clone());
-    Err(Finding::new(why, Fault::Fork { older, newer, root, proof }).into())
+    Err(Finding::new(why, Fault::Fork { other_log: None, older, newer, root, proof }).into())
 }
 
 /// Refuses a checkpoint that cannot come after a remembered one, before any tile is asked for: another
@@ -82,7 +81,8 @@ pub(crate) async fn refuse_at_sight(
         return Err(Error::Fault(fork));
     }
     let why = format!("it shows a tree of size {size}, and had shown one of size {old_size} before");
-    Err(Finding::new(why, Fault::Rollback { first: before.clone(), later: new.clone() }).into())
+    Err(Finding::new(why, Fault::Rollback { other_log: None, first: before.clone(), later: new.clone() })
+        .into())
 }
 
 /// Two trees of one size have one root.
@@ -92,43 +92,26 @@ pub(crate) fn fork_of_one_size(before: &SignedCheckpoint, new: &SignedCheckpoint
         return None;
     }
     let (older, newer) = (before.clone(), new.clone());
-    let fault = Fault::Fork { older, newer, root: checkpoint.root, proof: Vec::new() };
+    let fault = Fault::Fork { other_log: None, older, newer, root: checkpoint.root, proof: Vec::new() };
     Some(Finding::new(format!("it signed two different trees of size {}", old.size), fault))
 }
 
-/// Holds a tree against what is remembered, and remembers it. What was remembered when the caller
-/// began was not refused at sight ([`refuse_at_sight`]).
+/// Checks that one of two signed trees begins with the other one, where the larger one can be read.
 ///
 /// # Errors
 ///
-/// [`Error::Fault`] with a fork; those of reading the tree and of the state.
-pub(crate) async fn remember(
-    state: &LogState,
-    began_with: Option<&SignedCheckpoint>,
-    tree: &mut Tree,
-) -> Result<Memory, Error> {
-    let signed = tree.signed().clone();
-    let size = signed.checkpoint().size;
-    loop {
-        let latest = state.latest()?;
-        match &latest {
-            // Another process saw more in the meantime; ours has to be its beginning.
-            Some(latest) if latest.checkpoint().size > size => {
-                let mut larger = Tree::open(tree.source(), None, latest).await?;
-                require_continuation(&mut larger, &signed).await?;
-                break;
-            }
-            Some(latest) => require_continuation(tree, latest).await?,
-            None => {}
-        }
-        let known = latest.as_ref().is_some_and(|latest| latest.checkpoint() == signed.checkpoint());
-        if known || state.advance(latest.as_ref(), &signed)? {
-            break;
-        }
+/// [`Error::Fault`] with a fork, and those of reading the larger tree.
+pub(crate) async fn require_one_history(
+    source: &Source,
+    a: &SignedCheckpoint,
+    b: &SignedCheckpoint,
+) -> Result<(), Error> {
+    if a.checkpoint() == b.checkpoint() {
+        return Ok(());
     }
-    Ok(match began_with.map(SignedCheckpoint::checkpoint) {
-        None => Memory::First,
-        Some(before) if before == signed.checkpoint() => Memory::Same,
-        Some(before) => Memory::Continues { remembered: before.size },
-    })
+    if let Some(fork) = fork_of_one_size(a, b) {
+        return Err(fork.into());
+    }
+    let (older, newer) = if a.checkpoint().size < b.checkpoint().size { (a, b) } else { (b, a) };
+    require_continuation(&mut Tree::open(source, None, newer).await?, older).await
 }

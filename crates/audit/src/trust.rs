@@ -64,23 +64,28 @@ impl Trust {
     /// [`Error::Policy`].
     pub fn of_policy(text: &str) -> Result<Self, Error> {
         let policy: Policy = text.parse().map_err(|source| Error::Policy { source })?;
-        Ok(Self {
-            logs: policy.logs().map(|(key, _)| key.clone()).collect(),
+        let logs: Vec<VerifierKey> = policy.logs().map(|(key, _)| key.clone()).collect();
+        let trust = Self {
+            logs: Vec::new(),
             auditors: with_quorum_of_auditors(text),
             auditor_names: auditor_names(text, &policy),
             policy: Some(policy),
-        })
+        };
+        logs.into_iter().try_fold(trust, Self::and_key)
     }
 
     /// One log more.
     ///
     /// # Errors
     ///
-    /// [`Error::Policy`] for a key that signs no checkpoints.
+    /// [`Error::Policy`] for a key that signs no checkpoints, or with which the log could be its own witness.
     pub fn and_key(mut self, log: VerifierKey) -> Result<Self, Error> {
         if log.algorithm() != KeyAlgorithm::Ed25519 {
-            let why = format!("`{log}` is a cosigner's key, not a log's");
-            return Err(Error::Policy { source: tlog::Error::Format { format: "log key", why } });
+            return Err(not_a_log(format!("`{log}` is a cosigner's key, not a log's")));
+        }
+        let witnesses = || self.policy.iter().flat_map(Policy::witnesses);
+        if let Some((name, ..)) = witnesses().find(|(_, key, _)| key.key_bytes() == log.key_bytes()) {
+            return Err(not_a_log(format!("`{log}` is the key of the witness `{name}` as well")));
         }
         if !self.logs.contains(&log) {
             self.logs.push(log);
@@ -189,6 +194,10 @@ fn auditor_names(text: &str, policy: &Policy) -> BTreeSet<String> {
         }
     }
     names
+}
+
+fn not_a_log(why: String) -> Error {
+    Error::Policy { source: tlog::Error::Format { format: "log key", why } }
 }
 
 fn words(line: &str) -> impl Iterator<Item = &str> {
@@ -310,6 +319,18 @@ mod tests {
         assert!(matches!(other.signers(&checkpoint(&[]), "here"), Err(Error::UntrustedLog { .. })));
         assert!(matches!(Trust::default().signers(&checkpoint(&[]), "here"), Err(Error::NoKey)));
         assert!(matches!(Trust::of_key(cosigner("w1", 11).verifier()), Err(Error::Policy { .. })));
+    }
+
+    #[test]
+    fn a_log_cannot_be_its_own_witness() {
+        let key =
+            |algorithm| SigningKey::from_seed("a.example/log", algorithm, &[11; 32]).unwrap().verifier();
+        let log = key(KeyAlgorithm::Ed25519);
+        let error = trust("quorum w1\n").and_key(log.clone()).unwrap_err();
+        let Error::Policy { source } = &error else { panic!("{error}") };
+        assert!(source.to_string().contains("witness `w1`"), "{source}");
+        let text = format!("log {log}\nwitness w1 {}\nquorum w1\n", cosigner("w1", 11).verifier());
+        assert!(matches!(Trust::of_policy(&text), Err(Error::Policy { .. })));
     }
 
     #[test]

@@ -53,10 +53,12 @@ pub struct Finding {
 /// What a fault is made of.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Fault {
     /// Two signed trees, neither of which begins with the other.
     Fork {
+        /// The key of the log that signed the smaller one, where that is another one.
+        #[serde(default, with = "form::optional_text", skip_serializing_if = "Option::is_none")]
+        other_log: Option<VerifierKey>,
         /// Of the smaller tree.
         #[serde(with = "form::text")]
         older: SignedCheckpoint,
@@ -72,6 +74,9 @@ pub enum Fault {
     },
     /// A tree that was served after a larger one had been.
     Rollback {
+        /// The key of the log that signed what was served first, where that is another one.
+        #[serde(default, with = "form::optional_text", skip_serializing_if = "Option::is_none")]
+        other_log: Option<VerifierKey>,
         /// What was served first.
         #[serde(with = "form::text")]
         first: SignedCheckpoint,
@@ -202,11 +207,12 @@ impl Evidence {
 
     /// The keys that somebody has to know to be the logs' before it is worth anything.
     pub fn keys(&self) -> impl Iterator<Item = &VerifierKey> {
-        let previous = match &self.fault {
+        let other = match &self.fault {
             Fault::Succession { previous_log, .. } => Some(previous_log),
-            _ => None,
+            Fault::Fork { other_log, .. } | Fault::Rollback { other_log, .. } => other_log.as_ref(),
+            Fault::Leaf { .. } | Fault::Files { .. } => None,
         };
-        std::iter::once(&self.log).chain(previous)
+        std::iter::once(&self.log).chain(other)
     }
 
     /// The file.
@@ -228,6 +234,29 @@ impl Fault {
             Self::Leaf { .. } => "leaf",
             Self::Files { .. } => "files",
         }
+    }
+}
+
+impl Fault {
+    /// Says which of a log's keys signed what it is made of, and gives the one that answers for it: the
+    /// same for both checkpoints, if there is one.
+    pub(crate) fn name_signers<'a>(&mut self, keys: &[&'a VerifierKey]) -> Option<&'a VerifierKey> {
+        let of = |note: &SignedCheckpoint| -> Vec<&'a VerifierKey> {
+            keys.iter().copied().filter(|key| note.verify(key).is_ok()).collect()
+        };
+        let (later, earlier, other_log) = match self {
+            Self::Fork { other_log, older, newer, .. } => (newer, older, other_log),
+            Self::Rollback { other_log, first, later } => (later, first, other_log),
+            Self::Succession { successor: note, .. }
+            | Self::Leaf { checkpoint: note, .. }
+            | Self::Files { checkpoint: note, .. } => return of(note).first().copied(),
+        };
+        let (signers, others) = (of(later), of(earlier));
+        let both = signers.iter().find(|key| others.contains(key));
+        if both.is_none() {
+            *other_log = others.first().map(|key| (*key).clone());
+        }
+        both.or(signers.first()).copied()
     }
 }
 

@@ -21,6 +21,9 @@ use crate::trust::Trust;
 pub enum Verdict {
     /// The log's own signatures show the fault; nobody has to be believed.
     Proven,
+    /// Signatures by two keys show that what they signed cannot both stand. Who holds which key, and
+    /// whether one was stolen, they do not show.
+    Contradiction,
     /// All that is said of signed things is true; the rest is the word of whoever wrote it down.
     Reported(&'static str),
 }
@@ -45,8 +48,11 @@ pub fn recheck(evidence: &Evidence, trust: &Trust, now: u64) -> Result<Verdict, 
 pub(crate) fn shows(evidence: &Evidence, now: u64) -> Result<Verdict, Error> {
     let log = &evidence.log;
     let verdict = match &evidence.fault {
-        Fault::Fork { older, newer, root, proof } => fork(log, older, newer, *root, proof),
-        Fault::Rollback { first, later } => rollback(log, first, later),
+        Fault::Fork { other_log, older, newer, root, proof } => {
+            let keys = (log, other_log.as_ref());
+            fork(keys, older, newer, *root, proof)
+        }
+        Fault::Rollback { other_log, first, later } => rollback((log, other_log.as_ref()), first, later),
         Fault::Succession { previous_log, previous, successor, leaf } => {
             succession(log, successor, leaf, previous_log, previous)
         }
@@ -59,28 +65,33 @@ pub(crate) fn shows(evidence: &Evidence, now: u64) -> Result<Verdict, Error> {
     verdict.map_err(|why| Error::NotEvidence { why })
 }
 
+/// The log's key, and that of its earlier checkpoint where it has another one.
+type Keys<'a> = (&'a VerifierKey, Option<&'a VerifierKey>);
+
 fn fork(
-    log: &VerifierKey,
+    (log, other_log): Keys<'_>,
     older: &SignedCheckpoint,
     newer: &SignedCheckpoint,
     root: Hash,
     proof: &[Hash],
 ) -> Result<Verdict, String> {
-    let (older, newer) = (signed(older, log)?, signed(newer, log)?);
+    let (older, newer) = (signed(older, other_log.unwrap_or(log))?, signed(newer, log)?);
+    one_log(older, newer)?;
     verify_consistency(older.size, root, newer.size, newer.root, proof)
         .map_err(|error| format!("it does not show how the larger tree begins: {error}"))?;
     if root == older.root {
         return Err("the larger tree begins with the smaller one".to_owned());
     }
-    Ok(Verdict::Proven)
+    Ok(if other_log.is_none() { Verdict::Proven } else { Verdict::Contradiction })
 }
 
 fn rollback(
-    log: &VerifierKey,
+    (log, other_log): Keys<'_>,
     first: &SignedCheckpoint,
     later: &SignedCheckpoint,
 ) -> Result<Verdict, String> {
-    let (first, later) = (signed(first, log)?, signed(later, log)?);
+    let (first, later) = (signed(first, other_log.unwrap_or(log))?, signed(later, log)?);
+    one_log(first, later)?;
     if later.size >= first.size {
         return Err("the tree that was served later is not smaller".to_owned());
     }
@@ -104,7 +115,11 @@ fn succession(
     }
     let drops = said.size < previous.size;
     let differs = said.size == previous.size && said.root != previous.root;
-    if drops || differs { Ok(Verdict::Proven) } else { Err("the successor continues that log".to_owned()) }
+    if drops || differs {
+        Ok(Verdict::Contradiction)
+    } else {
+        Err("the successor continues that log".to_owned())
+    }
 }
 
 struct LeafFault<'a> {
@@ -191,6 +206,10 @@ fn signed<'a>(note: &'a SignedCheckpoint, log: &VerifierKey) -> Result<&'a Check
     note.verify(log).map_err(|error| error.to_string())
 }
 
+fn one_log(a: &Checkpoint, b: &Checkpoint) -> Result<(), String> {
+    if a.origin == b.origin { Ok(()) } else { Err("the checkpoints are of two logs".to_owned()) }
+}
+
 fn included(leaf: &SignedLeaf, checkpoint: &Checkpoint) -> Result<(), String> {
     let hash = leaf_hash(&leaf.leaf);
     verify_inclusion(leaf.index, checkpoint.size, hash, checkpoint.root, &leaf.proof)
@@ -201,6 +220,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Proven => f.write_str("proven by the log's own signatures"),
+            Self::Contradiction => f.write_str(
+                "proven by the signatures of two keys that what they signed cannot both stand; which of the two is at fault, or was stolen, they do not show",
+            ),
             Self::Reported(what) => write!(f, "reported: {what}"),
         }
     }

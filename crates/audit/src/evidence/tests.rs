@@ -45,10 +45,14 @@ fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![
         (note_of_any(), note_of_any(), any::<[u8; 32]>(), hashes()).prop_map(
             |(older, newer, root, proof)| {
-                Fault::Fork { older, newer, root: Hash::from_bytes(root), proof }
+                Fault::Fork { other_log: None, older, newer, root: Hash::from_bytes(root), proof }
             }
         ),
-        (note_of_any(), note_of_any()).prop_map(|(first, later)| Fault::Rollback { first, later }),
+        (note_of_any(), note_of_any()).prop_map(|(first, later)| Fault::Rollback {
+            other_log: None,
+            first,
+            later
+        }),
         (note_of_any(), note_of_any(), leaf()).prop_map(|(previous, successor, leaf)| Fault::Succession {
             previous_log: key(2).verifier(),
             previous,
@@ -93,7 +97,7 @@ proptest! {
 
 #[test]
 fn what_is_no_evidence_file_is_refused_with_a_reason() {
-    let fault = Fault::Rollback { first: note(3, [1; 32]), later: note(2, [1; 32]) };
+    let fault = Fault::Rollback { other_log: None, first: note(3, [1; 32]), later: note(2, [1; 32]) };
     let good = Evidence::new(&key(1).verifier(), 5, Finding::new("it went back", fault)).to_json();
     for (from, to, words) in [
         ("\"schema\": 1", "\"schema\": 2", "its schema is 2"),
@@ -113,7 +117,7 @@ fn what_is_no_evidence_file_is_refused_with_a_reason() {
 
 #[test]
 fn a_note_of_another_key_is_no_evidence_against_this_log() {
-    let fault = Fault::Rollback { first: note(3, [1; 32]), later: note(2, [1; 32]) };
+    let fault = Fault::Rollback { other_log: None, first: note(3, [1; 32]), later: note(2, [1; 32]) };
     let evidence = |log: &SigningKey| Evidence::new(&log.verifier(), 5, Finding::new("", fault.clone()));
     assert!(shows(&evidence(&key(1)), 5).is_ok());
     assert!(matches!(shows(&evidence(&key(2)), 5), Err(Error::NotEvidence { .. })));
@@ -121,7 +125,7 @@ fn a_note_of_another_key_is_no_evidence_against_this_log() {
 
 #[test]
 fn evidence_that_anybody_could_have_signed_is_worth_nothing() {
-    let fault = Fault::Rollback { first: note(3, [1; 32]), later: note(2, [1; 32]) };
+    let fault = Fault::Rollback { other_log: None, first: note(3, [1; 32]), later: note(2, [1; 32]) };
     let evidence = Evidence::new(&key(1).verifier(), 5, Finding::new("", fault));
     let trusting = |log: &SigningKey| Trust::of_key(log.verifier()).unwrap();
     assert!(recheck(&evidence, &trusting(&key(1)), 5).is_ok());

@@ -1,11 +1,19 @@
 //! What others show of the same log: one history, or a fork.
+//!
+//! A larger tree than the log's own has to be read somewhere, or nothing is known of it: it is kept then,
+//! and every later audit asks for it again.
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use tlog::{Hash, SignedCheckpoint, VerifierKey};
 
+use super::Settings;
 use crate::Error;
+use crate::evidence::Fault;
 use crate::memory::require_continuation;
-use crate::source::{MAX_NOTE, Source};
+use crate::source::Source;
+use crate::state::LogState;
 use crate::tree::Tree;
 use crate::trust::Trust;
 
@@ -27,8 +35,13 @@ pub enum Compared {
         /// Its size.
         size: u64,
     },
-    /// A larger tree than the log itself shows, so that it could not be compared: a log shows a tree
-    /// when enough witnesses have cosigned it.
+    /// A larger tree than the log's own, which continues it.
+    Continues {
+        /// Its size.
+        size: u64,
+    },
+    /// A larger tree, signed by the log, that can be read nowhere: it may be another history. Kept, until
+    /// a later audit can compare it.
     Ahead {
         /// Its size.
         size: u64,
@@ -44,73 +57,136 @@ pub enum Compared {
 #[derive(Debug)]
 pub(super) struct Shown {
     place: String,
-    checkpoint: Result<SignedCheckpoint, Error>,
+    /// Each with the prefix that it is at, where there may be files; nothing for what was shown earlier.
+    checkpoints: Vec<(SignedCheckpoint, Option<Source>)>,
+    /// Why there are no more.
+    error: Option<Error>,
 }
 
-/// Fetches the checkpoint that a mirror or auditor (`checkpoint`), a witness (`<hash of the log's
-/// name>/checkpoint`, C2SP tlog-witness) or a service (`log/checkpoint`) shows; not verified yet.
+impl Shown {
+    /// What one of the others showed when it could not be compared.
+    pub(super) fn earlier(checkpoint: SignedCheckpoint) -> Self {
+        let place = "what was shown before".to_owned();
+        Self { place, checkpoints: vec![(checkpoint, None)], error: None }
+    }
+}
+
+/// Fetches the checkpoints that a mirror or auditor (`checkpoint`), a witness (`<hash of the log's
+/// name>/checkpoint`, C2SP tlog-witness) or a service (`log/checkpoint`) shows; not verified yet, and
+/// perhaps of other logs.
 pub(super) async fn fetch(source: &Source, trust: &Trust) -> Shown {
-    Shown { place: source.place(""), checkpoint: checkpoint(source, trust).await }
+    let mut prefixes = vec![source.clone()];
+    let names: BTreeSet<&str> = trust.logs().iter().map(VerifierKey::name).collect();
+    prefixes.extend(names.into_iter().map(|name| source.below(&Hash::of(name).to_hex())));
+    prefixes.push(source.below("log"));
+    let (mut checkpoints, mut error) = (Vec::new(), None);
+    for prefix in prefixes {
+        match prefix.checkpoint().await {
+            Ok(checkpoint) => checkpoints.push((checkpoint, Some(prefix))),
+            Err(Error::Missing { .. }) => {}
+            Err(why) => error = Some(why),
+        }
+    }
+    if checkpoints.is_empty() && error.is_none() {
+        error = Some(Error::Missing { place: source.place("checkpoint") });
+    }
+    Shown { place: source.place(""), checkpoints, error }
 }
 
 /// Compares a tree with what others show, and adds those of their checkpoints that belong to it to
-/// `known`.
+/// `known`. What cannot be compared is kept in each of the `states`.
 ///
 /// # Errors
 ///
-/// [`Error::Fault`] with a fork.
-pub(super) async fn all(
+/// [`Error::Fault`] with a fork; those of reading the tree, and of the states.
+pub(super) async fn all<'a>(
     tree: &mut Tree,
     others: Vec<Shown>,
-    log: &VerifierKey,
+    settings: &Settings,
+    states: impl Iterator<Item = &'a LogState>,
     known: &mut Vec<SignedCheckpoint>,
 ) -> Result<Vec<Comparison>, Error> {
+    let states: Vec<&LogState> = states.collect();
     let mut comparisons = Vec::new();
-    for Shown { place, checkpoint } in others {
-        let nothing = |error: &dyn std::error::Error| Compared::Nothing { why: error.to_string() };
-        let outcome = match checkpoint {
-            Err(error) => nothing(&error),
-            Ok(shown) => match shown.verify(log) {
-                Err(error) => nothing(&error),
-                Ok(checkpoint) if checkpoint.size <= tree.checkpoint().size => {
-                    require_continuation(tree, &shown).await?;
-                    let size = checkpoint.size;
-                    known.push(shown);
-                    Compared::Agrees { size }
-                }
-                Ok(_larger) => ahead(tree, &shown, log).await?,
-            },
-        };
+    for shown in others {
+        let (place, outcome) = (shown.place.clone(), one(tree, shown, settings, &states, known).await?);
         comparisons.push(Comparison { place, outcome });
     }
     Ok(comparisons)
 }
 
-/// The log may have grown while we looked around.
-async fn ahead(tree: &mut Tree, shown: &SignedCheckpoint, log: &VerifierKey) -> Result<Compared, Error> {
-    let size = shown.checkpoint().size;
-    let source = tree.source().clone();
-    let newer = source.checkpoint().await?;
-    match newer.verify(log) {
-        Ok(checkpoint) if checkpoint.size >= size => {}
-        _ => return Ok(Compared::Ahead { size }),
-    }
-    let mut newer = Tree::open(&source, None, &newer).await?;
-    require_continuation(&mut newer, tree.signed()).await?;
-    require_continuation(&mut newer, shown).await?;
-    Ok(Compared::Agrees { size })
+async fn one(
+    tree: &mut Tree,
+    shown: Shown,
+    settings: &Settings,
+    states: &[&LogState],
+    known: &mut Vec<SignedCheckpoint>,
+) -> Result<Compared, Error> {
+    let Shown { place, checkpoints, mut error } = shown;
+    let of_log = checkpoints.iter().find(|(shown, _)| shown.checkpoint().origin == tree.checkpoint().origin);
+    let shown = of_log.filter(|(shown, _)| {
+        let signers = settings.trust.signers(shown, &place);
+        signers.map_err(|why| error = Some(why)).is_ok()
+    });
+    let Some((signed, source)) = shown else {
+        let why = error.map_or_else(|| "it shows other logs alone".to_owned(), |error| with_causes(&error));
+        return Ok(Compared::Nothing { why });
+    };
+    let size = signed.checkpoint().size;
+    let compared = if size <= tree.checkpoint().size {
+        require_continuation(tree, signed).await?;
+        known.push(signed.clone());
+        Compared::Agrees { size }
+    } else if is_continued(tree, signed, source.as_ref(), &settings.trust).await? {
+        Compared::Continues { size }
+    } else {
+        states.iter().try_for_each(|state| state.keep_unreconciled(signed))?;
+        return Ok(Compared::Ahead { size });
+    };
+    states.iter().try_for_each(|state| state.reconciled(signed))?;
+    Ok(compared)
 }
 
-async fn checkpoint(source: &Source, trust: &Trust) -> Result<SignedCheckpoint, Error> {
-    let mut paths = vec!["checkpoint".to_owned()];
-    for name in trust.logs().iter().map(VerifierKey::name) {
-        paths.push(format!("{}/checkpoint", Hash::of(name).to_hex()));
+fn with_causes(error: &Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Whether a larger tree is one that continues ours: as the log shows it by now, or as its files are there
+/// already, or as whoever shows it has them.
+async fn is_continued(
+    tree: &Tree,
+    shown: &SignedCheckpoint,
+    other: Option<&Source>,
+    trust: &Trust,
+) -> Result<bool, Error> {
+    let log = tree.source();
+    if let Ok(newer) = log.checkpoint().await
+        && trust.signers(&newer, &log.place("checkpoint")).is_ok()
+        && newer.checkpoint().size > shown.checkpoint().size
+        && let Ok(mut newer) = Tree::open(log, None, &newer).await
+        && continues(&mut newer, tree.signed()).await?
+        && continues(&mut newer, shown).await?
+    {
+        return Ok(true);
     }
-    paths.push("log/checkpoint".to_owned());
-    for path in &paths {
-        let Some(bytes) = source.read(path, MAX_NOTE).await? else { continue };
-        let malformed = |error| Error::Malformed { place: source.place(path), source: error };
-        return String::from_utf8_lossy(&bytes).parse().map_err(malformed);
+    for source in std::iter::once(log).chain(other) {
+        if let Ok(mut larger) = Tree::open(source, None, shown).await
+            && continues(&mut larger, tree.signed()).await?
+        {
+            return Ok(true);
+        }
     }
-    Err(Error::Missing { place: source.place("checkpoint") })
+    Ok(false)
+}
+
+/// False where it cannot be read.
+async fn continues(larger: &mut Tree, smaller: &SignedCheckpoint) -> Result<bool, Error> {
+    match require_continuation(larger, smaller).await {
+        Ok(()) => Ok(true),
+        Err(Error::Fault(finding)) if matches!(finding.fault, Fault::Fork { .. }) => {
+            Err(Error::Fault(finding))
+        }
+        Err(_unreadable) => Ok(false),
+    }
 }

@@ -20,7 +20,8 @@ use tlog::{SignedCheckpoint, VerifierKey};
 pub use self::compare::{Compared, Comparison};
 use crate::Error;
 use crate::cache::Cache;
-use crate::memory::{Memory, refuse_at_sight, remember, require_continuation};
+use crate::memory::{Memory, require_continuation};
+use crate::remembered::Remembered;
 use crate::source::Source;
 use crate::state::LogState;
 use crate::tree::Tree;
@@ -105,6 +106,27 @@ impl Audited {
     }
 }
 
+impl Report {
+    /// Whether the log was compared with all of the others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Uncompared`] with the first for which that is not so.
+    pub fn require_compared(&self) -> Result<(), Error> {
+        let uncompared = |Comparison { place, outcome }: &Comparison| {
+            let why = match outcome {
+                Compared::Agrees { .. } | Compared::Continues { .. } => return None,
+                Compared::Ahead { size } => format!(
+                    "it shows a tree of {size} leaves that the log signed and nobody lets us read; it is kept, and asked for in each later audit"
+                ),
+                Compared::Nothing { why } => why.clone(),
+            };
+            Some(Error::Uncompared { place: place.clone(), why })
+        };
+        self.compared.iter().find_map(uncompared).map_or(Ok(()), Err)
+    }
+}
+
 /// Audits all of a log's history. `progress` is called after each bundle.
 ///
 /// Memory is written when everything is done, and only then.
@@ -118,73 +140,62 @@ pub async fn audit(settings: &Settings, progress: impl FnMut(Progress)) -> Resul
     for source in &settings.compare {
         others.push(compare::fetch(source, &settings.trust).await);
     }
-    let mut states = Vec::new();
-    for key in settings.trust.logs() {
-        let state = LogState::open(&settings.state, key)?;
-        let latest = state.latest()?;
-        states.push((state, latest));
-    }
+    let remembered = Remembered::load(&settings.state, &settings.trust, settings.now)?;
     let signed = settings.log.checkpoint().await?;
     let signers = settings.trust.signers(&signed, &settings.log.place("checkpoint"))?;
-    // A log that changes its key signs with both, and is remembered under both.
-    states.retain(|(state, _)| signers.contains(&state.log()));
-    let (state, _) = states.first().ok_or(Error::NoKey)?;
-    let work = Work { settings, states: &states, state, signed: &signed };
+    let log = *signers.first().ok_or(Error::NoKey)?;
+    let work = Work { settings, remembered: &remembered, signers: &signers, log, signed: &signed };
     let audited = work.audit(others, progress).await;
-    let report = audited.map_err(|error| state.written(error, settings.now))?;
-    Ok(Audited { log: state.log().clone(), checkpoint: signed, report })
+    let report = audited.map_err(|error| remembered.written(error))?;
+    Ok(Audited { log: log.clone(), checkpoint: signed, report })
 }
 
 /// One audit under way.
 #[derive(Clone, Copy, Debug)]
 struct Work<'a> {
     settings: &'a Settings,
-    /// The memories of the keys that signed, with what was remembered at the beginning. A fault is
-    /// written down under the key that signed what it is about.
-    states: &'a [(LogState, Option<SignedCheckpoint>)],
+    remembered: &'a Remembered,
+    /// The trusted keys that signed: a log that changes its key signs with both.
+    signers: &'a [&'a VerifierKey],
     /// The first of them.
-    state: &'a LogState,
+    log: &'a VerifierKey,
     signed: &'a SignedCheckpoint,
 }
 
 impl Work<'_> {
     async fn audit(
         &self,
-        others: Vec<compare::Shown>,
+        mut others: Vec<compare::Shown>,
         progress: impl FnMut(Progress),
     ) -> Result<Report, Error> {
         let source = &self.settings.log;
-        let mut known = Vec::new();
-        for (state, latest) in self.states {
-            if let Some(latest) = latest {
-                let refused = refuse_at_sight(source, latest, self.signed).await;
-                refused.map_err(|error| state.written(error, self.settings.now))?;
-            }
-            known.extend([latest.clone(), state.audited()?].into_iter().flatten().map(|seen| (state, seen)));
+        let origin = &self.signed.checkpoint().origin;
+        self.remembered.refuse_at_sight(source, self.signed).await?;
+        let mut known: Vec<SignedCheckpoint> =
+            self.remembered.of(origin).map(|(_, latest)| latest.clone()).collect();
+        for state in self.remembered.states(origin) {
+            known.extend(state.audited()?);
+            others.extend(state.unreconciled()?.into_iter().map(compare::Shown::earlier));
         }
         let cache = self.settings.copy.as_ref().map(Cache::new);
         let mut tree = Tree::open(source, cache.as_ref(), self.signed).await?;
         // Forks before the long work: they are found by a few tiles.
-        for (state, seen) in &known {
-            let continues = require_continuation(&mut tree, seen).await;
-            continues.map_err(|error| state.written(error, self.settings.now))?;
+        for seen in &known {
+            require_continuation(&mut tree, seen).await?;
         }
-        let mut of_others = Vec::new();
-        let compared = compare::all(&mut tree, others, self.state.log(), &mut of_others).await?;
-        of_others.push(self.signed.clone());
-        known.extend(of_others.into_iter().map(|seen| (self.state, seen)));
+        let compared = compare::all(&mut tree, others, self.settings, self.states(), &mut known).await?;
+        known.push(self.signed.clone());
         let replay = self.replay(&mut tree, progress).await?;
-        for (state, published) in &known {
+        for published in &known {
             if let Err(broken) = replay.published(published.checkpoint().size) {
-                let finding = explain::unfinished(&mut tree, published, &broken).await?;
-                return Err(state.record(finding, self.settings.now));
+                return Err(explain::unfinished(&mut tree, published, &broken).await?.into());
             }
         }
         let (memory, audited_before) = self.remember(&mut tree).await?;
         let checkpoint = self.signed.checkpoint();
         Ok(Report {
             log: checkpoint.origin.clone(),
-            key: self.state.log().to_string(),
+            key: self.log.to_string(),
             size: checkpoint.size,
             root: checkpoint.root.to_string(),
             tags: replay.map().len(),
@@ -201,9 +212,7 @@ impl Work<'_> {
         while let Some(fetched) = fetched.next().await {
             let bundle = tree.authenticate(fetched?).await?;
             if let Err(broken) = bundle.leaves().try_for_each(|(_, leaf)| replay.leaf(leaf)) {
-                return Err(explain::broken(tree, self.state.log(), &broken, self.settings.now)
-                    .await?
-                    .into());
+                return Err(explain::broken(tree, self.log, &broken, self.settings.now).await?.into());
             }
             progress(Progress { done: replay.size(), total });
             // Replaying does not wait for anything; others on this thread should not wait for it.
@@ -212,15 +221,19 @@ impl Work<'_> {
         Ok(replay)
     }
 
-    /// Under each key; what is reported is that of the first.
+    /// Under each key that signed.
     async fn remember(&self, tree: &mut Tree) -> Result<(Memory, Option<u64>), Error> {
-        let mut reported = (Memory::First, None);
-        for (state, latest) in self.states.iter().rev() {
-            let audited = state.audited()?.map(|audited| audited.checkpoint().size);
-            let memory = remember(state, latest.as_ref(), tree).await;
-            reported = (memory.map_err(|error| state.written(error, self.settings.now))?, audited);
+        let memory = self.remembered.remember(self.signers, tree).await?;
+        let mut before = None;
+        for state in self.states() {
+            before = before.max(state.audited()?.map(|audited| audited.checkpoint().size));
             state.advance_audited(self.signed)?;
         }
-        Ok(reported)
+        Ok((memory, before))
+    }
+
+    fn states(&self) -> impl Iterator<Item = &LogState> {
+        let states = self.remembered.states(&self.signed.checkpoint().origin);
+        states.filter(|state| self.signers.contains(&state.log()))
     }
 }

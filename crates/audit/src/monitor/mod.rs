@@ -23,7 +23,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use oci::{Name, TagName};
 use taglog::Leaf;
-use tlog::{SignedCheckpoint, TILE_WIDTH, VerifierKey};
+use tlog::{TILE_WIDTH, VerifierKey};
 
 pub use self::event::{Event, EventKind};
 use self::journal::{Journal, Receipt, line};
@@ -33,7 +33,7 @@ use self::webhook::Receiver;
 pub use self::webhook::{Undelivered, Webhook};
 use crate::Error;
 use crate::evidence::subject;
-use crate::memory::{refuse_at_sight, remember};
+use crate::remembered::Remembered;
 use crate::source::{Http, Source};
 use crate::state::{LogState, replace, try_lock};
 use crate::tree::Tree;
@@ -115,7 +115,6 @@ pub struct Step {
 pub struct Monitor {
     settings: Settings,
     trust: Trust,
-    state: LogState,
     saved: Saved,
     journal: Journal,
     /// Events that are in the journal though progress says that they were not looked at.
@@ -177,7 +176,7 @@ impl Monitor {
             receivers.push(Receiver::new(webhook, receipt(&webhook.url)?, &settings.http)?);
         }
         let lines = receipt(LINES)?;
-        Ok(Self { settings, trust, state, saved, journal, written, receivers, lines, fed: None, _lock: lock })
+        Ok(Self { settings, trust, saved, journal, written, receivers, lines, fed: None, _lock: lock })
     }
 
     /// Looks once: reads what is new, asks registries, and tells everybody. `now` in Unix seconds.
@@ -188,10 +187,9 @@ impl Monitor {
     /// A receiver that cannot be reached is no error.
     pub async fn step(&mut self, now: u64) -> Result<Step, Error> {
         let before = self.journal.len();
-        let size = match self.look().await {
-            Ok(size) => size,
-            Err(error) => return Err(self.state.written(error, now)),
-        };
+        // Before anything is fetched: what others see in the meantime is no step back of ours.
+        let remembered = Remembered::load(&self.settings.state, &self.trust, now)?;
+        let size = self.look(&remembered, now).await.map_err(|error| remembered.written(error))?;
         let confirmed = self.ask_registries(now).await?;
         self.write_feed()?;
         Ok(Step {
@@ -220,34 +218,20 @@ impl Monitor {
     }
 
     /// Reads what is new.
-    async fn look(&mut self) -> Result<u64, Error> {
+    async fn look(&mut self, remembered: &Remembered, now: u64) -> Result<u64, Error> {
         let source = self.settings.log.clone();
-        let before = self.state.latest()?;
         let signed = source.checkpoint().await?;
-        self.trust.signers(&signed, &source.place("checkpoint"))?;
-        let mut tree = self.hold_to_memory(before.as_ref(), &signed).await?;
+        let signers = self.trust.signers(&signed, &source.place("checkpoint"))?;
+        let mut tree = remembered.open(&source, &signed, &signers).await?;
         match self.settings.follow.clone() {
             Follow::Leaves(watch) => self.read_leaves(&mut tree, &watch).await?,
             Follow::Repositories(names) => {
                 for name in names {
-                    self.read_repository(&name).await?;
+                    self.read_repository(&name, now).await?;
                 }
             }
         }
         Ok(signed.checkpoint().size)
-    }
-
-    async fn hold_to_memory(
-        &self,
-        before: Option<&SignedCheckpoint>,
-        signed: &SignedCheckpoint,
-    ) -> Result<Tree, Error> {
-        if let Some(before) = before {
-            refuse_at_sight(&self.settings.log, before, signed).await?;
-        }
-        let mut tree = Tree::open(&self.settings.log, None, signed).await?;
-        remember(&self.state, before, &mut tree).await?;
-        Ok(tree)
     }
 
     async fn read_leaves(&mut self, tree: &mut Tree, watch: &Watch) -> Result<(), Error> {

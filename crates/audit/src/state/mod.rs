@@ -6,6 +6,7 @@
 //! else made one in the meantime.
 
 mod file;
+mod unreconciled;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -122,14 +123,6 @@ impl LogState {
         }
     }
 
-    /// Turns a fault that was found into one that is written down; other errors stay as they are.
-    pub(crate) fn written(&self, error: Error, now: u64) -> Error {
-        match error {
-            Error::Fault(finding) => self.record(*finding, now),
-            other => other,
-        }
-    }
-
     fn remember(
         &self,
         name: &str,
@@ -147,11 +140,14 @@ impl LogState {
     }
 
     fn checkpoint(&self, name: &str) -> Result<Option<SignedCheckpoint>, Error> {
-        let path = self.directory.join(name);
-        let Some(text) = read(&path)? else { return Ok(None) };
+        self.checkpoint_in(&self.directory.join(name))
+    }
+
+    fn checkpoint_in(&self, path: &Path) -> Result<Option<SignedCheckpoint>, Error> {
+        let Some(text) = read(path)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&text);
-        let checkpoint: SignedCheckpoint = text.parse().map_err(|source| self.not_ours(&path, source))?;
-        checkpoint.verify(&self.log).map_err(|source| self.not_ours(&path, source))?;
+        let checkpoint: SignedCheckpoint = text.parse().map_err(|source| self.not_ours(path, source))?;
+        checkpoint.verify(&self.log).map_err(|source| self.not_ours(path, source))?;
         Ok(Some(checkpoint))
     }
 

@@ -89,7 +89,11 @@ fn memory_that_was_tampered_with_is_an_error_and_not_a_fresh_start() {
 fn a_fault_is_written_down_and_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let state = LogState::open(directory.path(), &key(1).verifier()).unwrap();
-    let fault = Fault::Rollback { first: signed(5, "five", &key(1)), later: signed(4, "four", &key(1)) };
+    let fault = Fault::Rollback {
+        other_log: None,
+        first: signed(5, "five", &key(1)),
+        later: signed(4, "four", &key(1)),
+    };
     let error = state.record(Finding::new("it went back", fault), 1_700_000_000);
     let Error::Caught { evidence, path } = error else { panic!("{error}") };
     let read = Evidence::parse(&fs::read(&path).unwrap()).unwrap();
@@ -102,7 +106,11 @@ fn a_fault_that_cannot_be_written_down_is_still_the_answer() {
     let directory = tempfile::tempdir().unwrap();
     let state = LogState::open(directory.path(), &key(1).verifier()).unwrap();
     fs::write(state.directory().join(EVIDENCE), "in the way").unwrap();
-    let fault = Fault::Rollback { first: signed(5, "five", &key(1)), later: signed(4, "four", &key(1)) };
+    let fault = Fault::Rollback {
+        other_log: None,
+        first: signed(5, "five", &key(1)),
+        later: signed(4, "four", &key(1)),
+    };
     let error = state.record(Finding::new("it went back", fault), 1);
     assert!(matches!(&error, Error::Unwritten { .. }), "{error}");
     assert_eq!(error.answer(), crate::Answer::No);

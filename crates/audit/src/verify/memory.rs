@@ -1,92 +1,86 @@
-//! One verification against the client's memory, of every trusted key that signed.
+//! One verification against the client's memory.
 
-use tlog::SignedCheckpoint;
+use tlog::{SignedCheckpoint, VerifierKey};
 
 use super::succession::{Succession, follow};
-use super::{Seen, Settings};
 use crate::Error;
-use crate::memory::{Memory, fork_of_one_size, refuse_at_sight, remember, require_continuation};
-use crate::state::LogState;
+use crate::memory::{Memory, require_continuation, require_one_history};
+use crate::remembered::Remembered;
+use crate::source::Source;
 use crate::tree::Tree;
 
-/// What is remembered of the trusted logs.
-#[derive(Debug)]
-pub(super) struct Remembered {
-    logs: Vec<(LogState, Option<SignedCheckpoint>)>,
-    now: u64,
+/// A checkpoint that was served with a proof.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) checkpoint: &'a SignedCheckpoint,
+    pub(super) signers: &'a [&'a VerifierKey],
+    /// Its log's files; nothing: offline.
+    pub(super) log: Option<&'a Source>,
+    /// It was saved earlier, and may be older than what is remembered.
+    pub(super) is_saved: bool,
 }
 
-impl Remembered {
-    /// Reads it; nothing where the caller wants no memory.
-    pub(super) fn load(settings: &Settings) -> Result<Self, Error> {
-        let mut logs = Vec::new();
-        if let Some(directory) = &settings.state {
-            for key in settings.trust.logs() {
-                let state = LogState::open(directory, key)?;
-                let latest = state.latest()?;
-                logs.push((state, latest));
-            }
-        }
-        Ok(Self { logs, now: settings.now })
-    }
-
-    /// Compares, and remembers; faults are written down.
-    pub(super) async fn compare(&self, seen: &Seen<'_>) -> Result<(Memory, Option<Succession>), Error> {
-        let mut answer = (Memory::Off, None);
-        for key in seen.signers.iter().rev() {
-            let Some((state, before)) = self.logs.iter().find(|(state, _)| state.log() == *key) else {
-                continue;
-            };
-            let compared = self.compare_one(state, before.as_ref(), seen).await;
-            answer = compared.map_err(|error| state.written(error, self.now))?;
-        }
-        Ok(answer)
-    }
-
-    async fn compare_one(
-        &self,
-        state: &LogState,
-        before: Option<&SignedCheckpoint>,
-        seen: &Seen<'_>,
-    ) -> Result<(Memory, Option<Succession>), Error> {
-        let Some(source) = seen.log else { return Ok((offline(state, before, seen)?, None)) };
-        let checkpoint = seen.checkpoint.checkpoint();
-        if before.is_some_and(|before| before.checkpoint() == checkpoint) {
-            return Ok((Memory::Same, None));
-        }
-        let size = checkpoint.size;
-        if let Some(before) = before.filter(|before| seen.is_saved && before.checkpoint().size > size) {
-            let mut larger = Tree::open(source, None, before).await?;
-            require_continuation(&mut larger, seen.checkpoint).await?;
-            return Ok((Memory::Earlier { remembered: before.checkpoint().size }, None));
-        }
-        if let Some(before) = before {
-            refuse_at_sight(source, before, seen.checkpoint).await?;
-        }
-        let mut tree = Tree::open(source, None, seen.checkpoint).await?;
-        // Before the successor is remembered: afterwards it would no longer be new to us.
-        let succession = match before {
-            None => follow(&mut tree, &self.logs).await?,
-            Some(_) => None,
-        };
-        Ok((remember(state, before, &mut tree).await?, succession))
-    }
-}
-
-/// Without the log's tiles only equal sizes can be compared.
-fn offline(state: &LogState, before: Option<&SignedCheckpoint>, seen: &Seen<'_>) -> Result<Memory, Error> {
-    let new = seen.checkpoint.checkpoint();
-    let Some(before) = before else {
-        // Another process may have been faster; its checkpoint stays then, like any other.
-        let _ours = state.advance(None, seen.checkpoint)?;
-        return Ok(Memory::First);
+/// Compares a checkpoint with what is remembered, and remembers it; faults are written down.
+///
+/// # Errors
+///
+/// [`Error::Caught`]; those of reading the log and of the memory.
+pub(super) async fn compare(
+    remembered: &Remembered,
+    seen: &Seen<'_>,
+) -> Result<(Memory, Option<Succession>), Error> {
+    let compared = match seen.log {
+        _ if remembered.is_off() => Ok((Memory::Off, None)),
+        None => remembered.compare_offline(seen.signers, seen.checkpoint).map(|memory| (memory, None)),
+        Some(source) => compare_with(remembered, source, seen).await,
     };
-    let old = before.checkpoint();
-    if old == new {
-        return Ok(Memory::Same);
+    compared.map_err(|error| remembered.written(error))
+}
+
+/// Checks that an earlier proof is of the same history as the newest one, which was compared before.
+///
+/// # Errors
+///
+/// [`Error::Caught`], or [`Error::Fault`] without a memory; those of reading the log.
+pub(super) async fn compare_earlier(
+    remembered: &Remembered,
+    newest: &SignedCheckpoint,
+    earlier: &Seen<'_>,
+) -> Result<Memory, Error> {
+    if let Some(source) = earlier.log {
+        let one = require_one_history(source, earlier.checkpoint, newest).await;
+        one.map_err(|error| remembered.written(error))?;
     }
-    match fork_of_one_size(before, seen.checkpoint) {
-        Some(fork) => Err(fork.into()),
-        None => Ok(Memory::NotCompared { remembered: old.size }),
+    // It was not earlier at all: the log has grown in the meantime.
+    if earlier.checkpoint.checkpoint().size >= newest.checkpoint().size {
+        return compare(remembered, earlier).await.map(|(memory, _)| memory);
     }
+    Ok(match remembered.standing(earlier.checkpoint) {
+        Memory::Off => Memory::Off,
+        _ => Memory::Earlier { remembered: newest.checkpoint().size },
+    })
+}
+
+async fn compare_with(
+    remembered: &Remembered,
+    source: &Source,
+    seen: &Seen<'_>,
+) -> Result<(Memory, Option<Succession>), Error> {
+    let checkpoint = seen.checkpoint.checkpoint();
+    let knows_others = remembered.knows_others(&checkpoint.origin);
+    let largest = remembered.largest(&checkpoint.origin);
+    if largest.is_some_and(|largest| largest.checkpoint() == checkpoint) && !knows_others {
+        return Ok((Memory::Same, None));
+    }
+    let larger = largest.filter(|largest| seen.is_saved && largest.checkpoint().size > checkpoint.size);
+    if let Some(larger) = larger {
+        let mut larger = Tree::open(source, None, larger).await?;
+        require_continuation(&mut larger, seen.checkpoint).await?;
+        return Ok((remembered.standing(seen.checkpoint), None));
+    }
+    remembered.refuse_at_sight(source, seen.checkpoint).await?;
+    let mut tree = Tree::open(source, None, seen.checkpoint).await?;
+    // Before the successor is remembered: what is not right is not to be remembered.
+    let succession = if knows_others { follow(&mut tree, remembered).await? } else { None };
+    Ok((remembered.remember(seen.signers, &mut tree).await?, succession))
 }

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use oci::{Digest, Reference, Selector, Sha256Digest, TagName};
 use taglog::{Leaf, Verified};
-use tlog::{SignedCheckpoint, TlogProof, VerifierKey};
+use tlog::{TlogProof, VerifierKey};
 
-use self::memory::Remembered;
+use self::memory::{Seen, compare, compare_earlier};
 pub use self::report::{Freshness, History, Outcome, Refusal, Report, Standing};
 pub use self::succession::Succession;
 use crate::Error;
+use crate::remembered::Remembered;
 use crate::source::{MAX_NOTE, Source};
 use crate::trust::{Cosigned, Trust};
 
@@ -38,6 +39,9 @@ pub struct Settings {
     pub max_age: Option<Duration>,
     /// Whether a tag that the operator re-pinned or thawed is acceptable.
     pub allow_superseded: bool,
+    /// Whether a tag is acceptable that the log does not freeze: it may have meant something else before,
+    /// even frozen, and thawed since.
+    pub allow_observed: bool,
     /// The directory of the client's memory; nothing: no memory, so that the log may show everybody
     /// another history.
     pub state: Option<PathBuf>,
@@ -70,19 +74,27 @@ pub async fn verify(settings: &Settings) -> Result<Report, Error> {
     let tag = tag_of(&settings.reference)?;
     let expected = digest_of(&settings.reference)?;
     // Before anything is fetched: what others see in the meantime is no step back of ours.
-    let remembered = Remembered::load(settings)?;
+    let remembered = match &settings.state {
+        Some(directory) => Remembered::load(directory, &settings.trust, settings.now)?,
+        None => Remembered::nothing(settings.now),
+    };
     let (text, place, log) = fetch(&settings.proof, &tag).await?;
-    let proved = prove(settings, &tag, &text, &place)?;
-    let (proved, cosigned, is_saved) = match proved.cosigned(settings) {
-        Err(Error::Quorum { cosigned }) => match cosigned_earlier(settings, &tag, &proved).await? {
-            Some((proved, cosigned)) => (proved, cosigned, true),
+    let newest = prove(settings, &tag, &text, &place)?;
+    let is_saved = matches!(settings.proof, Proof::Saved { .. });
+    // Whoever cosigned it: an older checkpoint without its cosignatures would otherwise be no step back.
+    let (mut memory, succession) = compare(&remembered, &newest.seen(log.as_ref(), is_saved)).await?;
+    let (proved, cosigned) = match newest.cosigned(settings) {
+        Err(Error::Quorum { cosigned }) => match cosigned_earlier(settings, &tag, &newest).await? {
+            Some((earlier, cosigned)) => {
+                let seen = earlier.seen(log.as_ref(), false);
+                memory = compare_earlier(&remembered, &newest.verified.checkpoint, &seen).await?;
+                (earlier, cosigned)
+            }
             None => return Err(Error::Quorum { cosigned }),
         },
-        cosigned => (proved, cosigned?, matches!(settings.proof, Proof::Saved { .. })),
+        cosigned => (newest, cosigned?),
     };
-    let Proved { verified, signers, key, .. } = proved;
-    let seen = Seen { checkpoint: &verified.checkpoint, signers: &signers, log: log.as_ref(), is_saved };
-    let (memory, succession) = remembered.compare(&seen).await?;
+    let Proved { verified, key, .. } = proved;
     let checkpoint = verified.checkpoint.checkpoint();
     let outcome = Outcome::of(checkpoint.size, verified.current.as_ref());
     let mut report = Report {
@@ -116,6 +128,7 @@ pub async fn proof(server: Source, tag: &TagName, trust: Trust, now: u64) -> Res
         trust,
         max_age: None,
         allow_superseded: true,
+        allow_observed: true,
         state: None,
         now,
     };
@@ -144,6 +157,10 @@ struct Proved<'a> {
 impl Proved<'_> {
     fn cosigned(&self, settings: &Settings) -> Result<Cosigned, Error> {
         settings.trust.cosigned(self.verified.checkpoint.note(), &self.place, settings.now)
+    }
+
+    fn seen<'a>(&'a self, log: Option<&'a Source>, is_saved: bool) -> Seen<'a> {
+        Seen { checkpoint: &self.verified.checkpoint, signers: &self.signers, log, is_saved }
     }
 }
 
@@ -198,16 +215,6 @@ pub fn tag_of(reference: &Reference) -> Result<TagName, Error> {
     }
 }
 
-/// A checkpoint that was served with a proof.
-#[derive(Clone, Copy, Debug)]
-struct Seen<'a> {
-    checkpoint: &'a SignedCheckpoint,
-    signers: &'a [&'a VerifierKey],
-    log: Option<&'a Source>,
-    /// It may be older than what is remembered: saved earlier, or cosigned later than newer ones were published.
-    is_saved: bool,
-}
-
 fn digest_of(reference: &Reference) -> Result<Option<Sha256Digest>, Error> {
     match &reference.selector {
         Selector::TagAndDigest(_, digest) => match digest {
@@ -247,7 +254,7 @@ fn refusals(
                 let (expected, recorded) = (expected.to_string(), recorded.to_string());
                 refusals.push(Refusal::OtherDigest { expected, recorded });
             }
-            refusals.extend(Refusal::of_operator(leaf).filter(|_| !settings.allow_superseded));
+            refusals.extend(Refusal::of_standing(leaf, settings));
         }
     }
     if let Some(max_age) = settings.max_age {

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Serialize;
 use taglog::Leaf;
 
-use super::Succession;
+use super::{Settings, Succession};
 use crate::memory::Memory;
 use crate::time::rfc3339;
 use crate::trust::{Cosigned, Cosigner};
@@ -141,6 +141,8 @@ pub enum Refusal {
         /// In the operator's words.
         reason: String,
     },
+    /// The log does not freeze it.
+    Observed,
     /// The newest sufficient cosignature is too old.
     TooOld {
         /// In seconds.
@@ -215,12 +217,15 @@ impl History {
 }
 
 impl Refusal {
-    /// Of a tag that means something by the operator's decision.
-    pub(super) fn of_operator(leaf: &Leaf) -> Option<Self> {
+    /// Of a tag that is not simply frozen as first seen, unless that is allowed.
+    pub(super) fn of_standing(leaf: &Leaf, settings: &Settings) -> Option<Self> {
         match Standing::of(leaf) {
+            Standing::Superseded { .. } | Standing::Thawed { .. } if settings.allow_superseded => None,
+            Standing::Observed if settings.allow_observed => None,
+            Standing::Frozen => None,
             Standing::Superseded { old, reason } => Some(Self::Superseded { old, reason }),
             Standing::Thawed { reason } => Some(Self::Thawed { reason }),
-            Standing::Frozen | Standing::Observed => None,
+            Standing::Observed => Some(Self::Observed),
         }
     }
 }
@@ -321,6 +326,9 @@ impl fmt::Display for Refusal {
             Self::Thawed { reason } => write!(
                 f,
                 "thawed: the operator no longer freezes it ({reason}); accept that with `--allow-superseded`"
+            ),
+            Self::Observed => f.write_str(
+                "observed: the log does not freeze it, and may have done so before a `thaw`; accept that with `--allow-observed`",
             ),
             Self::TooOld { age, max_age } => {
                 write!(f, "the newest sufficient cosignature is {age} s old, more than {max_age} s")

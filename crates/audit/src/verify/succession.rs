@@ -5,11 +5,10 @@
 
 use serde::Serialize;
 use taglog::{Leaf, Previous};
-use tlog::SignedCheckpoint;
 
 use crate::Error;
 use crate::evidence::{Fault, Finding, SignedLeaf};
-use crate::state::LogState;
+use crate::remembered::Remembered;
 use crate::tree::Tree;
 
 /// The step from one log to the next.
@@ -26,37 +25,33 @@ pub struct Succession {
     pub compared: bool,
 }
 
-/// Whether a log that is new to the client continues one that it remembers.
+/// Whether a log continues one that the client remembers. Asked each time: what the client saw of either
+/// may have been without the tiles of the other.
 ///
 /// # Errors
 ///
 /// [`Error::Fault`] for a successor that drops or changes what the client saw.
-pub(super) async fn follow(
-    tree: &mut Tree,
-    remembered: &[(LogState, Option<SignedCheckpoint>)],
-) -> Result<Option<Succession>, Error> {
-    if remembered.iter().all(|(_, latest)| latest.is_none()) {
-        return Ok(None);
-    }
+pub(super) async fn follow(tree: &mut Tree, remembered: &Remembered) -> Result<Option<Succession>, Error> {
     let leaf = tree.leaf(0).await?;
     let Ok(Leaf::Log { previous: Some(previous), .. }) = Leaf::parse(&leaf) else { return Ok(None) };
-    let known = remembered.iter().find(|(state, _)| state.log().name() == previous.origin);
-    let Some((state, Some(latest))) = known else { return Ok(None) };
     let Previous { origin, size, root } = previous;
-    let seen = latest.checkpoint();
-    if seen.size < size || (seen.size, seen.root) == (size, root) {
-        let compared = seen.size == size;
-        return Ok(Some(Succession { previous: origin, size, remembered: seen.size, compared }));
+    for (state, latest) in remembered.of(&origin) {
+        let seen = latest.checkpoint();
+        if seen.size < size || (seen.size, seen.root) == (size, root) {
+            continue;
+        }
+        let why = format!(
+            "as the successor of `{origin}` it continues a tree of size {size} that is not the one of size {} which that log signed",
+            seen.size
+        );
+        let fault = Fault::Succession {
+            previous_log: state.log().clone(),
+            previous: latest.clone(),
+            successor: tree.signed().clone(),
+            leaf: SignedLeaf { index: 0, leaf, proof: tree.inclusion(0).await? },
+        };
+        return Err(Finding::new(why, fault).into());
     }
-    let why = format!(
-        "as the successor of `{origin}` it continues a tree of size {size} that is not the one of size {} which that log signed",
-        seen.size
-    );
-    let fault = Fault::Succession {
-        previous_log: state.log().clone(),
-        previous: latest.clone(),
-        successor: tree.signed().clone(),
-        leaf: SignedLeaf { index: 0, leaf, proof: tree.inclusion(0).await? },
-    };
-    Err(Finding::new(why, fault).into())
+    let seen = remembered.largest(&origin).map(|latest| latest.checkpoint().size);
+    Ok(seen.map(|seen| Succession { previous: origin, size, remembered: seen, compared: seen == size }))
 }

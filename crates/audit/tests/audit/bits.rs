@@ -47,6 +47,7 @@ fn check(runtime: &Runtime, reference: &str, proof: Vec<u8>) -> Option<Report> {
         trust: trust(),
         max_age: None,
         allow_superseded: true,
+        allow_observed: false,
         state: None,
         now: NOW,
     };

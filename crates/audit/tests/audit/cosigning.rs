@@ -66,6 +66,7 @@ async fn a_cosignature_is_handed_in_and_makes_history_audited() {
         trust: Trust::of_policy(&policy).unwrap(),
         max_age: None,
         allow_superseded: false,
+        allow_observed: false,
         state: None,
         now: NOW + 5,
     };

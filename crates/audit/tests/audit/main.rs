@@ -8,6 +8,7 @@ mod cosigning;
 mod malice;
 mod monitoring;
 mod reading;
+mod remembering;
 mod simulator;
 mod verifying;
 

@@ -493,6 +493,7 @@ async fn verifying_auditing_and_monitoring_can_be_spawned() {
         trust: audit::Trust::default(),
         max_age: None,
         allow_superseded: false,
+        allow_observed: false,
         state: None,
         now: NOW,
     };

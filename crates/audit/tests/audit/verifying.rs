@@ -18,23 +18,24 @@ use crate::simulator::{
 
 const VECTORS: &str = include_str!("../../../taglog/testdata/taglog_vectors.json");
 
-fn settings(reference: &str, proof: Proof, trust: Trust, state: Option<&Path>) -> Settings {
+pub(crate) fn settings(reference: &str, proof: Proof, trust: Trust, state: Option<&Path>) -> Settings {
     Settings {
         reference: Reference::parse(reference).unwrap(),
         proof,
         trust,
         max_age: None,
         allow_superseded: false,
+        allow_observed: false,
         state: state.map(Path::to_owned),
         now: NOW,
     }
 }
 
-fn trust(log: &Log) -> Trust {
+pub(crate) fn trust(log: &Log) -> Trust {
     Trust::of_key(log.key()).unwrap()
 }
 
-fn saved(log: &Log, name: &str, tag: &str) -> Proof {
+pub(crate) fn saved(log: &Log, name: &str, tag: &str) -> Proof {
     Proof::Saved { text: log.proof(&tag_of(name, tag)), log: None }
 }
 
@@ -44,23 +45,23 @@ async fn check(log: &Log, name: &str, tag: &str) -> Report {
 }
 
 /// Asks the server for `v0`, which every log here has, with a memory.
-async fn ask(web: &Web, log: &Log, state: &Directory) -> Result<Report, Error> {
+pub(crate) async fn ask(web: &Web, log: &Log, state: &Directory) -> Result<Report, Error> {
     web.prove(log, name(0), "v0");
     ask_as_it_is(web, trust(log), state).await
 }
 
-async fn ask_as_it_is(web: &Web, trust: Trust, state: &Directory) -> Result<Report, Error> {
+pub(crate) async fn ask_as_it_is(web: &Web, trust: Trust, state: &Directory) -> Result<Report, Error> {
     let reference = format!("{}:v0", name(0));
     verify(&settings(&reference, Proof::Server(web.source()), trust, Some(state.path()))).await
 }
 
-fn remembered(log: &VerifierKey, state: &Directory) -> Option<u64> {
+pub(crate) fn remembered(log: &VerifierKey, state: &Directory) -> Option<u64> {
     let state = LogState::open(state.path(), log).unwrap();
     state.latest().unwrap().map(|checkpoint| checkpoint.checkpoint().size)
 }
 
 /// The evidence that an error wrote down, as a second run reads it.
-fn written(error: Error) -> (Evidence, Verdict) {
+pub(crate) fn written(error: Error) -> (Evidence, Verdict) {
     assert_eq!(error.answer(), Answer::No);
     let Error::Caught { path, .. } = error else { panic!("{error}") };
     let evidence = Evidence::parse(&std::fs::read(path).unwrap()).unwrap();
@@ -81,7 +82,7 @@ async fn the_proofs_of_the_reference_are_reported_as_it_says() {
             let report = verify(&settings(&reference, proof, trust, None)).await.unwrap();
             assert_eq!(report.digest(), query["digest"].as_str(), "{reference}");
             assert_eq!(report.reference, reference);
-            let accepted = matches!(query["kind"].as_str(), Some("tag" | "seen"));
+            let accepted = query["kind"] == "tag";
             assert_eq!(report.is_accepted(), accepted, "{report}");
             reports += 1;
         }
@@ -146,12 +147,25 @@ async fn a_tag_that_the_operator_changed_says_so_and_has_to_be_allowed() {
     }
 }
 
+/// Behind a `seen` leaf there may be a `tag` and a `thaw`: a re-pin that the proof does not show.
 #[tokio::test]
-async fn an_observed_tag_is_not_said_to_be_frozen() {
-    let mut log = Log::sample(2, SupersedeRule::Never);
+async fn an_observed_tag_is_not_said_to_be_frozen_and_has_to_be_allowed() {
+    let mut log = Log::sample(2, SupersedeRule::Operator);
     log.batch([seen(name(0), "edge", &digest("edge"), EPOCH + 9)]);
-    let report = check(&log, name(0), "edge").await;
-    assert!(report.is_accepted() && report.to_string().contains("observed, not frozen"), "{report}");
+    log.batch([thaw(name(1), "v1", &digest("v1"), EPOCH + 10)]);
+    log.batch([seen(name(1), "v1", &digest("evil"), EPOCH + 11)]);
+    for (repository, tag) in [(name(0), "edge"), (name(1), "v1")] {
+        let report = check(&log, repository, tag).await;
+        assert_eq!(report.refusals, [Refusal::Observed]);
+        assert!(report.to_string().contains("--allow-observed"), "{report}");
+        let mut settings =
+            settings(&format!("{repository}:{tag}"), saved(&log, repository, tag), trust(&log), None);
+        settings.allow_superseded = true;
+        assert!(!verify(&settings).await.unwrap().is_accepted());
+        settings.allow_observed = true;
+        let report = verify(&settings).await.unwrap();
+        assert!(report.is_accepted() && report.to_string().contains("observed, not frozen"), "{report}");
+    }
 }
 
 #[tokio::test]
@@ -184,7 +198,7 @@ async fn a_proof_of_another_tag_or_log_is_refused() {
     assert!(matches!(verify(&other).await, Err(Error::UntrustedLog { .. })));
 }
 
-fn policy(log: &Log, rest: &str) -> Trust {
+pub(crate) fn policy(log: &Log, rest: &str) -> Trust {
     let mut text = format!("log {}\n", log.key());
     for (name, seed) in [("w1", 11), ("w2", 12), ("a1", 13)] {
         text.push_str(&format!("witness {name} {}\n", cosigner(name, seed).verifier()));
@@ -395,14 +409,26 @@ async fn evidence_against_an_honest_log_shows_nothing() {
     let proof = tree.consistency(size).await.unwrap();
     let note = |text: &str| text.parse().unwrap();
     let mut faults = vec![
-        Fault::Fork { older: note(&older), newer: signed.clone(), root, proof: proof.clone() },
-        Fault::Fork { older: note(&older), newer: signed.clone(), root: Hash::of("x"), proof: proof.clone() },
-        Fault::Fork { older: note(&older), newer: signed.clone(), root, proof: Vec::new() },
-        Fault::Fork { older: signed.clone(), newer: note(&older), root, proof },
-        Fault::Rollback { first: note(&older), later: signed.clone() },
+        Fault::Fork {
+            other_log: None,
+            older: note(&older),
+            newer: signed.clone(),
+            root,
+            proof: proof.clone(),
+        },
+        Fault::Fork {
+            other_log: None,
+            older: note(&older),
+            newer: signed.clone(),
+            root: Hash::of("x"),
+            proof: proof.clone(),
+        },
+        Fault::Fork { other_log: None, older: note(&older), newer: signed.clone(), root, proof: Vec::new() },
+        Fault::Fork { other_log: None, older: signed.clone(), newer: note(&older), root, proof },
+        Fault::Rollback { other_log: None, first: note(&older), later: signed.clone() },
     ];
     let forged = older.replace(&format!("\n{size}\n"), &format!("\n{}\n", size + 1));
-    faults.push(Fault::Rollback { first: signed, later: note(&forged) });
+    faults.push(Fault::Rollback { other_log: None, first: signed, later: note(&forged) });
     for fault in faults {
         let finding = audit::evidence::Finding { why: "slander".to_owned(), fault };
         let evidence = Evidence::new(&log.key(), NOW, finding);
@@ -445,7 +471,7 @@ async fn a_saved_proof_is_compared_as_far_as_that_goes() {
     assert!(matches!(evidence.fault, Fault::Fork { .. }) && verdict == Verdict::Proven);
 }
 
-fn successor(previous: &Log, size: u64, root: Hash) -> Log {
+pub(crate) fn successor(previous: &Log, size: u64, root: Hash) -> Log {
     let previous = Some(Previous { origin: previous.key().name().to_owned(), size, root });
     let rules = Leaf::Log { supersede: SupersedeRule::Never, previous };
     let mut log = Log::begin("tlog.example/log2", 2, &rules);
@@ -453,7 +479,7 @@ fn successor(previous: &Log, size: u64, root: Hash) -> Log {
     log
 }
 
-fn root_of(log: &Log, size: u64) -> Hash {
+pub(crate) fn root_of(log: &Log, size: u64) -> Hash {
     let note: tlog::SignedCheckpoint = log.note_of(size).parse().unwrap();
     note.checkpoint().root
 }
@@ -503,7 +529,7 @@ async fn a_successor_that_drops_or_changes_what_was_seen_is_caught() {
         web.prove(&new, name(0), "v0");
         let both = trust(&old).and_key(new.key()).unwrap();
         let (evidence, verdict) = written(ask_as_it_is(&web, both, &state).await.unwrap_err());
-        assert!(matches!(evidence.fault, Fault::Succession { .. }) && verdict == Verdict::Proven);
+        assert!(matches!(evidence.fault, Fault::Succession { .. }) && verdict == Verdict::Contradiction);
         assert_eq!(remembered(&new.key(), &state), None);
     }
 }

@@ -20,6 +20,9 @@ use crate::ui::{Answer, Ui};
 /// result with what was seen before and with what others see. What the log did wrong is written down as evidence that
 /// anybody can check again with `--evidence`. An audit that is cut short goes on where it was.
 ///
+/// Each place of `--compare` has to be compared, or there is no answer and no cosignature. A larger tree that is shown
+/// there and can be read nowhere is kept, and asked for in each later audit.
+///
 /// With `--cosign` the audited checkpoint is cosigned by an auditor's key, which states that the rules hold for all of
 /// history.
 #[derive(Debug, clap::Args)]
@@ -79,7 +82,8 @@ pub(crate) fn run(ui: &Ui, args: &Args) -> Result<Answer, CommandError> {
     let mut progress = ui.progress();
     let (audited, cosignature) = stranger::wait(async {
         let audited = audit::audit(&settings, |at| progress.at("leaves", at.done, at.total)).await?;
-        let Some(key) = &key else { return Ok((audited, None)) };
+        let compared = audited.report().require_compared();
+        let Some(key) = key.as_ref().filter(|_| compared.is_ok()) else { return Ok((audited, None)) };
         let cosignature = cosign(&audited, key, stranger::now())?;
         Ok((audited, Some(cosignature)))
     })?;
@@ -99,17 +103,19 @@ pub(crate) fn run(ui: &Ui, args: &Args) -> Result<Answer, CommandError> {
             Compared::Agrees { size } => {
                 ui.note(format_args!("`{place}` shows the same history, {size} leaves of it"))
             }
+            Compared::Continues { size } => {
+                ui.note(format_args!("`{place}` is AHEAD: it shows {size} leaves, and they continue these"))
+            }
             Compared::Ahead { size } => {
                 ui.note(format_args!(
                     "`{place}` is AHEAD: it shows {size} leaves, which could not be compared"
                 ));
             }
-            Compared::Nothing { why } => {
-                ui.note(format_args!("`{place}` shows no checkpoint of this log: {why}"));
-            }
+            Compared::Nothing { why } => ui.note(format_args!("`{place}` could not be compared: {why}")),
         }
     }
     ui.note("every leaf was replayed, and the rules hold for all of history as it was served here");
+    report.require_compared()?;
     // Last, so that a log that refuses it takes nothing of the above away.
     if let Some(cosignature) = cosignature.filter(|_| args.submit) {
         let log = settings.log.place("");

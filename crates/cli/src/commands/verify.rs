@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Accept a tag that the operator re-pinned or thawed
     #[arg(long)]
     allow_superseded: bool,
+    /// Accept a tag that the log only observes: it may have meant something else before
+    #[arg(long)]
+    allow_observed: bool,
     /// Keep no memory: the log may then show everybody another history
     #[arg(long, conflicts_with = "state_dir")]
     forget: bool,
@@ -61,6 +64,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
         trust,
         max_age: args.max_age,
         allow_superseded: args.allow_superseded,
+        allow_observed: args.allow_observed,
         state,
         now: stranger::now(),
     };

@@ -40,6 +40,12 @@ impl Log {
         Self::begin(ORIGIN, 1, &Leaf::Log { supersede, previous: None })
     }
 
+    /// The same log by another key of its own.
+    pub(crate) fn signed_by(&self, seed: u8) -> Self {
+        let key = SigningKey::from_seed(self.key.name(), KeyAlgorithm::Ed25519, &[seed; 32]).unwrap();
+        Self { key, ..self.clone() }
+    }
+
     pub(crate) fn begin(origin: &str, seed: u8, rules: &Leaf) -> Self {
         let key = SigningKey::from_seed(origin, KeyAlgorithm::Ed25519, &[seed; 32]).unwrap();
         let mut log = Self { key, leaves: Vec::new(), map: TagMap::new(), cosigners: Vec::new() };

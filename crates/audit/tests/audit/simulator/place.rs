@@ -30,6 +30,24 @@ impl Directory {
         }
     }
 
+    /// Another directory with the same files.
+    pub(crate) fn copied(&self) -> Self {
+        let copy = Self::empty();
+        let mut open = vec![self.owned()];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let name = path.strip_prefix(self.path()).unwrap().display().to_string();
+                    copy.put(&name, &fs::read(&path).unwrap());
+                }
+            }
+        }
+        copy
+    }
+
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

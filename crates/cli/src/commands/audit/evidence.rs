@@ -29,12 +29,14 @@ pub(super) fn check(ui: &Ui, file: &Path, trust: Option<Trust>) -> Result<Answer
     let trusted = trust.is_some();
     let trust = trust.map_or_else(|| by_its_own_word(&evidence), Ok)?;
     let verdict = recheck(&evidence, &trust, stranger::now())?;
-    let proven = trusted && verdict == Verdict::Proven;
+    let proven = trusted && matches!(verdict, Verdict::Proven | Verdict::Contradiction);
     let keys: Vec<String> = evidence.keys().map(VerifierKey::to_string).collect();
     let why = &evidence.why;
     let text = match verdict {
-        Verdict::Proven if trusted => format!("proven by the log's own signatures: {why}"),
-        Verdict::Proven => format!("proven only if `{}` is the log's key: {why}", keys.join("` and `")),
+        Verdict::Proven | Verdict::Contradiction if trusted => format!("{verdict}: {why}"),
+        Verdict::Proven | Verdict::Contradiction => {
+            format!("proven only if `{}` is the log's key: {why}", keys.join("` and `"))
+        }
         Verdict::Reported(what) => format!("reported, not proven ({what}): {why}"),
     };
     let answer = if proven { Answer::Yes } else { Answer::No };
