@@ -24,8 +24,8 @@ use crate::schema::{self, Access};
 use crate::store::{self, Kept, Order, TagRow, corrupt};
 use crate::submission::ManifestBytes;
 
-/// Records between two calls of the progress function.
-const STEP: u64 = 1024;
+/// Records between two index leaves, and calls of the progress function. A record takes two leaves at most.
+const STEP: u64 = taglog::MAX_BATCH / 2;
 
 /// Makes the successor of `closed`.
 pub(crate) fn succeed(
@@ -49,6 +49,9 @@ pub(crate) fn succeed(
             for (done, (key, row)) in (0..).zip(rows) {
                 if done % STEP == 0 {
                     progress(done, total);
+                    if done > 0 {
+                        builder.index()?;
+                    }
                 }
                 Carried { options, closed, connection: &connection, builder }.record(&key, row)?;
             }

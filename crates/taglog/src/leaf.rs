@@ -129,6 +129,8 @@ pub struct Previous {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reason(String);
 
+/// Bytes of a leaf, at most: more than any known kind needs.
+pub const MAX_LEAF: usize = 4_096;
 /// Digits that fit `i64`.
 const NUMBER_DIGITS: usize = 18;
 /// Digits until the year 2286.
@@ -141,7 +143,7 @@ impl Leaf {
     ///
     /// [`LeafError`] for anything but the one spelling of a known kind, or text of an unknown one.
     pub fn parse(bytes: &[u8]) -> Result<Self, LeafError> {
-        if bytes.len() > tlog::MAX_ENTRY {
+        if bytes.len() > MAX_LEAF {
             return Err(LeafError::TooLong(bytes.len()));
         }
         let text = std::str::from_utf8(bytes).map_err(|_encoding| LeafError::NotText)?;

@@ -13,7 +13,7 @@ mod rules;
 
 pub use self::error::{LeafError, ProofError};
 pub use self::key::TagKey;
-pub use self::leaf::{Leaf, Previous, Reason, Record, SupersedeRule};
+pub use self::leaf::{Leaf, MAX_LEAF, Previous, Reason, Record, SupersedeRule};
 pub use self::map::{
     MapProof, MapValue, PrefixProof, TagMap, TooManyTags, root_from_prefix_proof, root_from_proof,
 };
@@ -21,4 +21,4 @@ pub use self::proof::{
     MAX_PREFIX_PROOF, MAX_PREFIX_TAGS, PrefixParts, ProofParts, Verified, VerifiedPrefix, assemble,
     assemble_prefix, verify, verify_prefix,
 };
-pub use self::rules::{Broken, FUTURE, Replay, Rule};
+pub use self::rules::{Broken, FUTURE, MAX_BATCH, Replay, Rule};

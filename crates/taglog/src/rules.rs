@@ -13,13 +13,16 @@ use crate::{Leaf, MapValue, SupersedeRule, TagKey, TagMap};
 
 /// How far a leaf's time may be ahead of the auditor's clock, in seconds (rule T).
 pub const FUTURE: u64 = 300;
+/// Leaves between two `index` leaves, at most: so many lie at most between a leaf that breaks a rule and what
+/// the log itself says of the map before it, which bounds the evidence.
+pub const MAX_BATCH: u64 = 2_048;
 
 /// Which rule is broken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rule {
     /// Every leaf obeys the grammar, names are canonical, nothing follows a `close` but its index.
     G,
-    /// Every `index` leaf equals the replayed map.
+    /// Every `index` leaf equals the replayed map, and at most [`MAX_BATCH`] leaves lie between two.
     I,
     /// The last leaf of every published checkpoint is an `index` leaf.
     L,
@@ -52,6 +55,8 @@ pub struct Replay {
     tags: HashMap<TagKey, State>,
     moves: HashSet<(TagKey, Sha256Digest, Sha256Digest)>,
     map: TagMap,
+    /// Leaves since the last `index` leaf.
+    batch: u64,
     /// One bit for each leaf: whether it is an `index` leaf.
     indexes: Vec<u64>,
 }
@@ -75,6 +80,7 @@ impl Replay {
             tags: HashMap::new(),
             moves: HashSet::new(),
             map: TagMap::new(),
+            batch: 0,
             indexes: Vec::new(),
         }
     }
@@ -137,6 +143,9 @@ impl Replay {
         }
         if self.closed.is_some_and(|closed| index != closed + 1 || !matches!(leaf, Leaf::Index { .. })) {
             return no(Rule::G, "a leaf after the close");
+        }
+        if self.batch == MAX_BATCH && !matches!(leaf, Leaf::Index { .. }) {
+            return no(Rule::I, "too many leaves without an index leaf");
         }
         if let Some(time) = leaf.time() {
             if time < self.last_time {
@@ -254,6 +263,7 @@ impl Replay {
     }
 
     fn note_index(&mut self, is_index: bool) {
+        self.batch = if is_index { 0 } else { self.batch + 1 };
         if self.size.is_multiple_of(64) {
             self.indexes.push(0);
         }

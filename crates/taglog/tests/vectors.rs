@@ -128,3 +128,24 @@ fn subject(query: &Value) -> TagName {
     let name = Name::parse_canonical(text(query, "name")).unwrap();
     TagName { name, tag: Tag::parse(text(query, "tag")).unwrap() }
 }
+
+/// Both bound what evidence of a fault has to hold.
+#[test]
+fn a_batch_and_a_leaf_have_their_bounds() {
+    let log = Leaf::Log { supersede: taglog::SupersedeRule::Never, previous: None };
+    let mut replay = Replay::new(0);
+    let index = |replay: &Replay| Leaf::Index { index: replay.size(), count: 0, root: replay.map().root() };
+    replay.leaf(&log.to_bytes()).unwrap();
+    replay.leaf(&index(&replay).to_bytes()).unwrap();
+    for _round in 0..2 {
+        for _leaf in 0..taglog::MAX_BATCH {
+            replay.leaf(b"filler\n").unwrap();
+        }
+        replay.leaf(&index(&replay).to_bytes()).unwrap();
+    }
+    for _leaf in 0..taglog::MAX_BATCH {
+        replay.leaf(b"filler\n").unwrap();
+    }
+    let broken = replay.leaf(b"filler\n").unwrap_err();
+    assert_eq!((broken.rule, broken.index), (taglog::Rule::I, replay.size()));
+}

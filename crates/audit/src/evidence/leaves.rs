@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use oci::{Sha256Digest, TagName};
-use taglog::{FUTURE, Leaf, Replay, SupersedeRule, TagKey};
+use taglog::{FUTURE, Leaf, MAX_BATCH, Replay, SupersedeRule, TagKey};
 use tlog::leaf_hash;
 
 use super::update::{root_after, root_before};
@@ -123,7 +123,7 @@ impl Facts<'_> {
 
     /// From the index leaf before, one key after the other.
     fn map_root(&self, leaf: &Leaf) -> Shown {
-        let Leaf::Index { index, count, root } = leaf else { return Shown::Kept };
+        let Leaf::Index { index, count, root } = leaf else { return self.batch() };
         if *index != self.index {
             return Shown::Broken;
         }
@@ -148,6 +148,20 @@ impl Facts<'_> {
             replayed_count += u64::from(claim.current.is_none());
         }
         if (replayed_count, replayed) == (*count, *root) { Shown::Kept } else { Shown::Broken }
+    }
+
+    /// Whether the leaf in question is one too many since the last index leaf.
+    fn batch(&self) -> Shown {
+        let Some(first) = self.index.checked_sub(MAX_BATCH) else { return Shown::Kept };
+        let mut leaves =
+            (first..self.index).map(|place| self.leaves.get(&place).map(|leaf| Leaf::parse(leaf)));
+        if leaves.clone().any(|leaf| matches!(leaf, Some(Ok(Leaf::Index { .. })))) {
+            Shown::Kept
+        } else if leaves.all(|leaf| leaf.is_some()) {
+            Shown::Broken
+        } else {
+            Shown::Unknown
+        }
     }
 
     fn uniqueness(&self, leaf: &Leaf) -> Shown {

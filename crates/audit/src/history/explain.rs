@@ -15,8 +15,6 @@ use crate::evidence::{
 };
 use crate::tree::Tree;
 
-/// Leaves behind the last index leaf that are written down, at most; an honest batch has no more.
-const MAX_TAIL: usize = 2_048;
 /// Leaves of a whole history that is written down, at most.
 const MAX_HISTORY: u64 = 1_024;
 
@@ -51,7 +49,7 @@ pub(super) async fn broken(
 ) -> Result<Finding, Error> {
     let history = History::read(tree, broken.index, now).await?;
     let worth = |finding: &Finding| match shows(&Evidence::new(log, now, finding.clone()), now) {
-        Ok(Verdict::Proven) => 2,
+        Ok(Verdict::Proven | Verdict::Contradiction) => 2,
         Ok(Verdict::Reported(_)) => 1,
         Err(_nothing) => 0,
     };
@@ -96,8 +94,8 @@ struct History {
     subject: Option<TagName>,
     /// The last index leaf, and the map that it states.
     base: Option<(u64, TagMap)>,
-    /// Leaves behind it that the map points to, and others; nothing: too many.
-    tail: Option<BTreeMap<u64, Vec<u8>>>,
+    /// Leaves behind it that the map points to, and others; no more than rule I allows.
+    tail: BTreeMap<u64, Vec<u8>>,
     /// Earlier leaves that alone may show the fault.
     earlier: BTreeSet<u64>,
 }
@@ -107,7 +105,7 @@ impl History {
         let parsed = Leaf::parse(&tree.leaf(index).await?).ok();
         let subject = parsed.as_ref().and_then(subject);
         let mut history =
-            Self { index, subject, base: None, tail: Some(BTreeMap::new()), earlier: BTreeSet::new() };
+            Self { index, subject, base: None, tail: BTreeMap::new(), earlier: BTreeSet::new() };
         let mut replay = Replay::new(now);
         let mut latest_time = None;
         for bundle in 0..=index / u64::from(tlog::TILE_WIDTH) {
@@ -137,12 +135,9 @@ impl History {
         }
         if matches!(leaf, Leaf::Index { .. }) {
             self.base = Some((at, map.clone()));
-            self.tail = Some(BTreeMap::new());
-        } else if let Some(tail) = &mut self.tail {
-            tail.insert(at, bytes.to_vec());
-            if tail.len() > MAX_TAIL {
-                self.tail = None;
-            }
+            self.tail.clear();
+        } else {
+            self.tail.insert(at, bytes.to_vec());
         }
     }
 
@@ -154,11 +149,11 @@ impl History {
 
     /// The last index leaf and everything since, with what its map says of the keys.
     fn since_index(&self, rule: RuleName) -> Option<Selection> {
-        let (Some((base, map)), Some(tail)) = (&self.base, &self.tail) else { return None };
+        let (base, map) = self.base.as_ref()?;
         let mut indexes = self.earlier.clone();
         indexes.extend(*base..=self.index);
         let claims = match rule {
-            RuleName::I => claims_in_turn(map, tail),
+            RuleName::I => claims_in_turn(map, &self.tail),
             _ => {
                 let subject = self.subject.as_ref()?;
                 let proof = map.prove(&TagKey::of(&subject.name, &subject.tag));

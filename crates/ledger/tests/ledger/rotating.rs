@@ -116,6 +116,28 @@ async fn a_closed_log_still_keeps_manifests_of_its_records() {
     assert!(matches!(stranger, Ok(Appended::NotRecorded(NotRecorded::NotWanted))));
 }
 
+/// Rule I bounds how many leaves may lie between two index leaves, also where a log begins with many.
+#[tokio::test]
+async fn a_successor_of_many_records_has_an_index_leaf_among_them() {
+    let (place, next) = (Place::new(), Place::empty());
+    let ledger = place.open();
+    let tasks: Vec<_> = (0..1_030)
+        .map(|i| {
+            let (ledger, submission) = (ledger.clone(), freeze(&numbered(i), &image("the same")));
+            tokio::spawn(async move { ledger.append(submission).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    ledger.append(close()).await.unwrap();
+    let options = second(&next);
+    Ledger::init_successor(&options, &ledger, |_, _| ()).unwrap();
+    let audited = Auditor::default().audit(&Ledger::open(options).unwrap());
+    let indexes = audited.leaves.iter().filter(|leaf| matches!(leaf, Leaf::Index { .. })).count();
+    assert_eq!((audited.leaves.len(), indexes), (1 + 1 + 1_030 + 2, 3));
+}
+
 #[tokio::test]
 async fn a_successor_continues_with_every_current_record() {
     for rule in [SupersedeRule::Operator, SupersedeRule::Never] {

@@ -81,8 +81,8 @@ fn unknown_kinds_are_leaves_that_mean_nothing() {
     for wrong in [&b"policy"[..], b"", b"a\n\nb\n", b"a\x01\n", b"a\x7f\n", b"\xff\n"] {
         assert!(Leaf::parse(wrong).is_err(), "{wrong:?}");
     }
-    let long = "x".repeat(tlog::MAX_ENTRY) + "\n";
-    assert_eq!(Leaf::parse(long.as_bytes()), Err(LeafError::TooLong(tlog::MAX_ENTRY + 1)));
+    let long = "x".repeat(MAX_LEAF) + "\n";
+    assert_eq!(Leaf::parse(long.as_bytes()), Err(LeafError::TooLong(MAX_LEAF + 1)));
 }
 
 #[test]
