@@ -11,6 +11,7 @@ mod client;
 pub(crate) mod crowd;
 mod idle;
 pub(crate) mod listen;
+mod pace;
 mod pages;
 pub(crate) mod request_id;
 pub(crate) mod respond;
