@@ -16,3 +16,4 @@ mod pages;
 pub(crate) mod request_id;
 pub(crate) mod respond;
 pub(crate) mod service;
+pub(crate) mod untaken;

@@ -54,10 +54,14 @@ where
         dispatch(&app, &parts, client, &mut seen).await
     };
     let answer = AssertUnwindSafe(answer).catch_unwind().instrument(span).await;
-    let mut response = answer.unwrap_or_else(|_panic| {
+    let response = answer.unwrap_or_else(|_panic| {
         app.metrics.panicked();
         tracing::error!(%id, path = parts.uri.path(), "a handler panicked");
         respond::error(&app, &Error::Internal)
+    });
+    let mut response = app.untaken.count(client, response).unwrap_or_else(|error| {
+        app.metrics.turned_away("untaken");
+        refusal(&app, parts.uri.path(), error)
     });
     let outcome = seen.outcome.unwrap_or_else(|| outcome(response.status()));
     app.metrics.answered(seen.upstream, seen.kind, outcome, started.elapsed());
@@ -82,7 +86,7 @@ async fn dispatch<'a>(
     seen: &mut Seen<'a>,
 ) -> Response<Body> {
     let path = parts.uri.path();
-    if path == "/v2" || path.starts_with("/v2/") {
+    if is_registry(path) {
         let answer = registry(app, parts, client, seen).await;
         let mut response = answer.unwrap_or_else(|error| {
             if matches!(error, Error::Moved(_)) {
@@ -112,6 +116,20 @@ async fn dispatch<'a>(
     if parts.method == Method::HEAD {
         *response.body_mut() = full("");
     }
+    response
+}
+
+fn is_registry(path: &str) -> bool {
+    path == "/v2" || path.starts_with("/v2/")
+}
+
+/// In the form of the part of the service that was asked.
+fn refusal(app: &App, path: &str, error: Error) -> Response<Body> {
+    if !is_registry(path) {
+        return plain(app, Err(error));
+    }
+    let mut response = respond::error(app, &error);
+    respond::registry_headers(response.headers_mut());
     response
 }
 
