@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, LAST_MODIFIED, RETRY_AFTER, WARNING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
@@ -40,7 +41,7 @@ const TLOG_UUID: HeaderName = HeaderName::from_static("tlog-uuid");
 /// Header lines of a manifest's answer at most; a map that knows them from the start does not grow thrice.
 const MANIFEST_HEADERS: usize = 20;
 
-/// A manifest never changes under its digest.
+/// A manifest never changes under its digest. `public` also of an answer to a login: see [`keep_private`].
 pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// What a tag means must be asked each time: a cache in front must not freeze or mix.
 pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -51,6 +52,16 @@ pub(crate) fn registry_headers(headers: &mut HeaderMap) {
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+}
+
+/// For an answer that is not for whoever asks: no cache may give it to somebody else, and no other site's script read it.
+pub(crate) fn keep_private(headers: &mut HeaderMap) {
+    headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+    let cache = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or("no-cache");
+    if cache != "no-store" {
+        let cache = format!("private, {}", cache.trim_start_matches("public, "));
+        insert(headers, CACHE_CONTROL, cache);
+    }
 }
 
 /// A manifest, by tag or by digest; a HEAD has all but the bytes.

@@ -63,6 +63,9 @@ where
         app.metrics.turned_away("untaken");
         refusal(&app, parts.uri.path(), error)
     });
+    if admission::is_private(&app, parts.uri.path()) {
+        respond::keep_private(response.headers_mut());
+    }
     let outcome = seen.outcome.unwrap_or_else(|| outcome(response.status()));
     app.metrics.answered(seen.upstream, seen.kind, outcome, started.elapsed());
     response.headers_mut().insert(REQUEST_ID, request_id::header(&id));
