@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 
@@ -131,6 +132,29 @@ async fn what_was_right_is_not_checked_again_for_a_while() {
     assert_eq!(auth.admit(&basic("bob", "s3cret"), client(1)).await, Err(Refused::Busy));
     place.passed.store(300, Ordering::SeqCst);
     assert_eq!(auth.admit(&right, client(1)).await, Err(Refused::Busy));
+}
+
+#[test]
+fn a_client_that_hangs_up_makes_no_room_for_another_check_while_its_own_goes_on() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let place = Place::new();
+        let auth = place.auth();
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        // Holds the only thread for checks up.
+        let before = tokio::task::spawn_blocking(move || gate.recv());
+        for number in 1..4 {
+            let hung_up = auth.admit(&basic("ci", &number.to_string()), client(number)).now_or_never();
+            assert_eq!(hung_up, None);
+        }
+        assert_eq!(auth.work.available_permits(), 0);
+        drop(go);
+        before.await.unwrap().unwrap_err();
+        assert_eq!(auth.admit(&basic("ci", "hunter2"), client(5)).await, Ok(()));
+        let all = u32::try_from(AT_ONE_TIME).unwrap();
+        drop(auth.work.acquire_many(all).await.unwrap());
+    });
 }
 
 #[tokio::test]
