@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::app::App;
+use crate::auth::Auth;
 use crate::edge::body::Body;
 use crate::edge::certificates::Certificates;
 use crate::edge::respond::text;
@@ -47,6 +48,9 @@ pub(crate) fn ready(app: &App) -> Response<Body> {
             // New tags wait for Rekor; what is recorded does not.
             let _infallible = writeln!(page, "records cannot be logged in Rekor: {why}");
         }
+    }
+    if app.auth.as_ref().is_some_and(Auth::knows_nobody) {
+        page.push_str("nobody may pull: there is neither a user nor a token in the files of `[auth]`\n");
     }
     let failing = [
         ("certificate", app.tls.as_ref().and_then(|tls| tls.watched.failing())),

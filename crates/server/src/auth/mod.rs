@@ -139,8 +139,18 @@ impl Auth {
     /// [`AccountsError`]
     pub(crate) fn reload(&self) -> Result<(), AccountsError> {
         let next = self.accounts.load().again()?;
+        if next.is_empty() {
+            tracing::error!(
+                "nobody may pull any more: `[auth]` has neither a user nor a token left in its files"
+            );
+        }
         self.accounts.store(Arc::new(next));
         Ok(())
+    }
+
+    /// Whether the files name nobody, since they were read again.
+    pub(crate) fn knows_nobody(&self) -> bool {
+        self.accounts.load().is_empty()
     }
 
     /// The files.

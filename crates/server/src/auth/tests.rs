@@ -207,6 +207,24 @@ async fn a_user_who_is_removed_is_out_at_once_and_a_bad_file_changes_nothing() {
     assert_eq!(auth.admit(&basic("bob", "s3cret"), client(1)).await, Ok(()));
 }
 
+#[tokio::test]
+async fn the_last_who_may_pull_is_out_when_the_files_name_nobody_any_more() {
+    let place = Place::new();
+    let auth = place.auth();
+    auth.admit(&basic("ci", "hunter2"), client(1)).await.unwrap();
+    place.file("users", "# all gone\n");
+    place.file("tokens", "");
+    auth.reload().unwrap();
+    for headers in [basic("ci", "hunter2"), basic("deploy", "tok-123"), shows("Bearer tok-123")] {
+        assert_eq!(auth.admit(&headers, client(1)).await, Err(Refused::Wrong));
+    }
+    assert!(auth.knows_nobody());
+    place.file("users", &users());
+    auth.reload().unwrap();
+    assert_eq!(auth.admit(&basic("ci", "hunter2"), client(2)).await, Ok(()));
+    assert!(!auth.knows_nobody());
+}
+
 #[test]
 fn a_file_that_is_wrong_is_told_by_line_and_without_what_is_in_it() {
     let place = Place::new();
