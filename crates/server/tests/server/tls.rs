@@ -120,6 +120,19 @@ async fn a_certificate_that_has_ended_makes_the_service_not_ready() {
 }
 
 #[tokio::test]
+async fn a_new_certificate_that_has_ended_does_not_take_the_place_of_the_old_one() {
+    let place = shown().await;
+    let service = start(&place).await;
+    // In December 2119: the other one ended in September, ours lasts for another month.
+    place.clock.set(4_730_918_400);
+    exchange(&place, OTHER_PEM, OTHER_KEY_PEM);
+    until(async || get(&service, "/readyz").await.text().contains("the new certificate cannot be used"))
+        .await;
+    assert_eq!(get(&service, "/readyz").await.status, 200);
+    assert_eq!(certificate(&service).await, der(SERVER_PEM).to_vec());
+}
+
+#[tokio::test]
 async fn a_service_does_not_start_with_half_a_certificate() {
     let place = shown().await;
     exchange(&place, SERVER_PEM, OTHER_KEY_PEM);
