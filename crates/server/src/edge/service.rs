@@ -17,6 +17,7 @@ use super::body::{Body, full};
 use super::{admission, client, pages, request_id, respond};
 use crate::app::App;
 use crate::error::Error;
+use crate::health::Told;
 use crate::log_api::At;
 use crate::policy::Action;
 use crate::resolve::{self, Ask, Served, by_digest};
@@ -77,7 +78,7 @@ pub(crate) async fn metrics_only<B>(app: Arc<App>, request: Request<B>) -> Respo
     match request.uri().path() {
         "/metrics" => health::metrics(&app),
         "/livez" => health::live(),
-        "/readyz" => health::ready(&app),
+        "/readyz" => health::ready(&app, Told::Operators),
         path => plain(&app, Err(Error::NotFound { what: path.to_owned() })),
     }
 }
@@ -112,7 +113,7 @@ async fn dispatch<'a>(
     let mut response = match (admission::admit(app, parts, client).await, path) {
         (Err(error), _) => plain(app, Err(error)),
         (Ok(()), "/livez") => health::live(),
-        (Ok(()), "/readyz") => health::ready(app),
+        (Ok(()), "/readyz") => health::ready(app, Told::Strangers),
         (Ok(()), "/metrics") if app.config.metrics_listen.is_none() => health::metrics(app),
         (Ok(()), _) => public(app, parts, seen).await,
     };

@@ -61,6 +61,9 @@ async fn without_its_key_recorded_tags_are_served_and_nothing_new_is() {
     assert_eq!(service.pull("team/app", "v1").await.status, 403);
     let ready = service.get("/readyz").await;
     assert!(ready.status == 503 && ready.text().contains("put the key back"), "{}", ready.text());
+    assert!(!ready.text().contains("log.key"), "strangers are told of a file: {}", ready.text());
+    let told = server::admin::readiness(&place.config().unwrap()).await.unwrap().unwrap();
+    assert!(!told.is_ready && told.page.contains("log.key"), "{}", told.page);
 }
 
 #[tokio::test]
