@@ -16,9 +16,10 @@ use super::body::{Body, full};
 use super::buckets::Client;
 use crate::error::Error;
 
-/// Of one client: 16 of the largest manifests.
-pub(crate) const LIMIT: usize = 64 * 1024 * 1024;
-/// What counts of a blob that is passed on: it comes in chunks of up to some 400 KiB, most of them smaller.
+/// Of one client: 32 of the largest manifests, or a blob that is passed on for each of the connections that it has by
+/// default.
+pub(crate) const LIMIT: usize = 128 * 1024 * 1024;
+/// What counts of such a blob: it comes in chunks of up to some 400 KiB, most of them smaller.
 const STREAM: usize = 128 * 1024;
 
 /// Of all clients; there are no more entries than requests being answered.

@@ -138,13 +138,13 @@ async fn who_takes_nothing_of_what_it_asks_for_is_refused_more_of_it() {
     let mut stream = TcpStream::connect(service.address).await.unwrap();
     let opening = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
     stream.write_all(&opening).await.unwrap();
-    for number in (1..60).step_by(2) {
+    for number in (1..100).step_by(2) {
         stream.write_all(&frame(1, 5, number, &headers)).await.unwrap();
     }
     let until = Instant::now() + Duration::from_secs(30);
     let refused = "tlog_turned_away_total{reason=\"untaken\"}";
     while !service.get("/metrics").await.text().contains(refused) {
-        assert!(Instant::now() < until, "thirty answers of 3 MiB wait");
+        assert!(Instant::now() < until, "fifty answers of 3 MiB wait");
         tokio::task::yield_now().await;
     }
 }
