@@ -110,6 +110,20 @@ fn waits_for_witnesses(app: &App, health: &ledger::Health) -> bool {
     since.get_or_insert_with(Instant::now).elapsed() >= app.cover_timeout * PATIENCE
 }
 
+/// Why nothing new is recorded, without the file that is missing.
+pub(crate) fn why_read_only(why: &ReadOnly) -> String {
+    match why {
+        ReadOnly::KeyMissing { .. } => {
+            "the log's key is missing: nothing new is recorded until the operator has put the key back".to_owned()
+        }
+        ReadOnly::GuardMissing { .. } | ReadOnly::GuardDamaged { .. } => {
+            "the log's rollback guard is missing or damaged: nothing new is recorded until the operator has put it right"
+                .to_owned()
+        }
+        ReadOnly::RolledBack { .. } | ReadOnly::Forked { .. } | ReadOnly::Closed => why.to_string(),
+    }
+}
+
 /// One line for each thing that keeps a new tag from being recorded.
 fn problems(health: &ledger::Health, told: Told) -> String {
     let mut lines = String::new();
@@ -128,13 +142,8 @@ fn problems(health: &ledger::Health, told: Told) -> String {
     }
     match (&health.read_only, told) {
         (None, _) => {}
-        (Some(ReadOnly::KeyMissing { .. }), Told::Strangers) => {
-            line(&"the log's key is missing, so nothing new is recorded; put the key back and restart");
-        }
-        (Some(ReadOnly::GuardMissing { .. } | ReadOnly::GuardDamaged { .. }), Told::Strangers) => {
-            line(&"the log's rollback guard is missing or damaged, so nothing new is recorded");
-        }
-        (Some(read_only), _) => line(read_only),
+        (Some(why), Told::Strangers) => line(&why_read_only(why)),
+        (Some(why), Told::Operators) => line(why),
     }
     if health.stopped {
         line(&"the ledger has stopped and records nothing more; restart the service");

@@ -21,6 +21,7 @@ use ledger::AppendError;
 
 use crate::app::App;
 use crate::error::{Error, Moved, RecordHead, What, Young};
+use crate::health::why_read_only;
 use crate::resolve::Served;
 
 /// The last second of the year 9999.
@@ -288,10 +289,20 @@ fn message_and_detail(app: &App, error: &Error) -> (String, Option<serde_json::V
                 return (format!("{subject} is recorded, but {why}"), None);
             }
             let what = if *known { "has a new digest upstream, which" } else { "is new here and" };
-            (format!("{subject} {what} cannot be recorded now, so it is not served: {source}"), None)
+            let why = match &**source {
+                AppendError::ReadOnly(why) => why_read_only(why),
+                why => why.to_string(),
+            };
+            (format!("{subject} {what} cannot be recorded now, so it is not served: {why}"), None)
         }
         Error::Store { subject, .. } => (
             format!("our own record of {subject} fails its check; the operator must run `tlogistry fsck`"),
+            None,
+        ),
+        Error::Evidence { subject, source } if matches!(**source, sigstore::Error::File { .. }) => (
+            format!(
+                "{subject} cannot be recorded in public now: a file of this service's cannot be used; the operator's log says which"
+            ),
             None,
         ),
         Error::NotPublic => ("the log, proofs and pages of this service are not public".to_owned(), None),
