@@ -39,7 +39,7 @@ pub(crate) fn remember_credentials(data_dir: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// As [`remember_credentials`].
+/// The mark cannot be written; then what was given must not be served.
 pub fn pass_on_credentials(from: &Path, to: &Path) -> io::Result<()> {
     if had_credentials(from) { remember_credentials(to) } else { Ok(()) }
 }
