@@ -18,6 +18,7 @@ use crate::edge::buckets::Buckets;
 use crate::edge::certificates::Certificates;
 use crate::edge::crowd::Crowd;
 use crate::edge::request_id::RequestIds;
+use crate::edge::untaken::{self, Untaken};
 use crate::error::Error;
 use crate::evidence::Records;
 use crate::resolve::{Ask, Flights, Freshness, Question, Served};
@@ -60,6 +61,8 @@ pub(crate) struct App {
     pub(crate) crowd: Arc<Crowd>,
     /// How many requests each client may make; nothing where that is not limited.
     pub(crate) rates: Option<Buckets>,
+    /// How much of their answers clients have not taken.
+    pub(crate) untaken: Untaken,
     /// `public_url` without a slash at its end.
     base_url: String,
 }
@@ -103,6 +106,7 @@ impl App {
             tls,
             crowd: Arc::new(crowd),
             rates,
+            untaken: Untaken::new(untaken::LIMIT),
             clock,
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,

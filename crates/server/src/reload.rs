@@ -81,6 +81,9 @@ pub(crate) async fn keep_up(
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = pin!(stop);
+    if app.tls.as_ref().is_some_and(|tls| tls.not_after() <= app.now()) {
+        tracing::error!("the certificate that clients are shown has ended; put a new one in `tls.cert_file`");
+    }
     loop {
         let always = tokio::select! {
             () = &mut stop => return,
@@ -97,7 +100,7 @@ pub(crate) async fn keep_up(
 
 fn look(app: &App, always: bool) {
     if let Some(tls) = &app.tls {
-        tell(app, "certificate", tls.watched.look(always, || tls.reload()));
+        tell(app, "certificate", tls.watched.look(always, || tls.reload(app.now())));
     }
     if let Some(auth) = &app.auth {
         tell(app, "accounts", auth.watched().look(always, || auth.reload()));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::{Ledger, Options, ReadOnly};
 use serde::Serialize;
-use server::config::Config;
+use server::config::{Config, pass_on_credentials};
 
 use crate::args::{Configuration, Listen};
 use crate::error::CommandError;
@@ -131,7 +131,14 @@ fn succeed(
         progress.at("records", done, total);
     });
     drop(progress);
-    Ok((made?, Previous { origin: closed.origin().to_owned(), records }))
+    let made = made?;
+    pass_on_credentials(&directory, &options.data_dir).map_err(|error| {
+        let to = options.data_dir.display();
+        CommandError::new(error)
+            .because_of(format!("that upstream credentials were configured once cannot be noted in `{to}`"))
+            .hinted("copy the file `had-credentials` there before the log is served")
+    })?;
+    Ok((made, Previous { origin: closed.origin().to_owned(), records }))
 }
 
 /// Whether both are one directory; one that is not there is none.

@@ -371,6 +371,32 @@ fn a_second_endpoint_of_rke2_is_a_way_around() {
 }
 
 #[test]
+fn a_registry_that_k3s_knows_by_name_goes_around_what_counts_for_all() {
+    const FILE: &str = "etc/rancher/k3s/registries.yaml";
+    let flag = ("etc/rancher/k3s/config.yaml", "disable-default-registry-endpoint: true\n");
+    let all = "mirrors:\n  '*':\n    endpoint: [https://tlog.example]\n";
+    let named = "mirrors:\n  docker.io:\n    endpoint: [https://tlog.example]\n";
+    let elsewhere = "  ghcr.io:\n    endpoint: [https://mirror.example]\n";
+    let account = "configs:\n  docker.io:\n    auth:\n      username: ci\n";
+    let (says, itself) =
+        ("`ghcr.io` has the endpoint `https://mirror.example`, and `*`", "`configs` of `docker.io`");
+    fails(&[(FILE, &format!("{all}{elsewhere}")), flag], FILE, says);
+    fails(&[(FILE, &format!("{all}{account}")), flag], FILE, itself);
+    fails(&[(FILE, &format!("{all}  docker.io:\n{account}")), flag], FILE, itself);
+    fails(&[(FILE, &format!("{named}{account}")), flag], FILE, itself);
+    fails(&[(FILE, &format!("{named}configs:\n  docker.io:\n")), flag], FILE, itself);
+    let ours = "configs:\n  tlog.example:\n    auth:\n      username: ci\n  ghcr.io:\n";
+    for closed in [
+        format!("{all}  docker.io:\n"),
+        format!("{all}{ours}"),
+        format!("{named}{elsewhere}{ours}"),
+        format!("{all}{}{ours}", named.trim_start_matches("mirrors:\n")),
+    ] {
+        passes(&[(FILE, &closed), flag]);
+    }
+}
+
+#[test]
 fn buildkit_always_falls_back() {
     const FILE: &str = "etc/buildkit/buildkitd.toml";
     fails(&[(FILE, "[registry.\"docker.io\"]\nmirrors = [\"tlog.example/docker.io\"]\n")], FILE, "FAIL-OPEN");

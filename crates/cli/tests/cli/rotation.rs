@@ -123,6 +123,20 @@ async fn a_closed_log_is_served_and_records_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_successor_remembers_that_there_were_credentials() {
+    let mut copies = Copies::new();
+    copies.record(&["v1"]).await;
+    let closed = copies.environment.data_dir();
+    let origin = ["--origin", "tlog.example/log"];
+    let _ended = copies.environment.run(&[&CLOSE[..], &origin].concat()).succeeded();
+    fs::write(closed.join("had-credentials"), "").unwrap();
+    copies.move_to("second");
+    copies.configure("origin = \"tlog.example/second\"");
+    let _made = copies.environment.run(&["init", "--successor-of", closed.to_str().unwrap()]).succeeded();
+    assert!(copies.environment.path("second/had-credentials").exists());
+}
+
+#[tokio::test]
 async fn a_successor_holds_every_record_and_clients_follow_it() {
     let mut copies = Copies::new();
     let index = Index::oci("several");

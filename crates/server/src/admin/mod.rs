@@ -1,4 +1,4 @@
-//! What an operator may do to a record, in public: `supersede` and `thaw`.
+//! What an operator may do to a record, in public: `supersede` and `thaw`; and ask how the service is.
 //!
 //! Through `<data_dir>/admin.sock` while the service runs, else on the data directory itself. Both
 //! ways end in the same function. Knows no HTTP.
@@ -16,6 +16,7 @@ use taglog::Reason;
 pub(crate) use self::socket::Listener;
 use crate::config::Config;
 use crate::evidence::Records;
+pub use crate::health::Readiness;
 use crate::start::{ledger_options, upstream_settings};
 
 /// What is to be done.
@@ -110,6 +111,15 @@ pub enum AdminError {
         "the running service answers through its admin socket what this program does not understand; use the same version of both"
     )]
     Protocol,
+}
+
+/// How the running service is, with what strangers are not told; nothing where none runs.
+///
+/// # Errors
+///
+/// [`AdminError`]
+pub async fn readiness(config: &Config) -> Result<Option<Readiness>, AdminError> {
+    socket::ask_readiness(&config.data_dir).await
 }
 
 /// Does it: through the running service, or without one on the data directory.

@@ -22,6 +22,7 @@ use super::execute::{Public, execute};
 use super::{AdminError, Command, Outcome};
 use crate::app::App;
 use crate::edge::listen::accept_failed;
+use crate::health::{Readiness, Told, readiness};
 use crate::log_api;
 
 const FILE: &str = "admin.sock";
@@ -37,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 enum Question {
     Supersede { reference: String, digest: String, reason: String },
     Thaw { reference: String, reason: String },
+    Ready,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +46,7 @@ enum Question {
 enum Answer {
     Done(Outcome),
     Refused(String),
+    Ready(Readiness),
 }
 
 /// The service's end.
@@ -138,13 +141,16 @@ async fn answer(app: &App, line: &str, stream: &mut UnixStream) -> io::Result<()
         Err(error) => Answer::Refused(format!("not a command: {error}")),
         Ok(question) => match command(question) {
             Err(message) => Answer::Refused(message),
-            Ok(command) => match execute(&app.ledger, &app.upstream, public(app), command.clone()).await {
-                Ok(outcome) => {
-                    app.changed(&command);
-                    Answer::Done(outcome)
+            Ok(None) => Answer::Ready(readiness(app, Told::Operators)),
+            Ok(Some(command)) => {
+                match execute(&app.ledger, &app.upstream, public(app), command.clone()).await {
+                    Ok(outcome) => {
+                        app.changed(&command);
+                        Answer::Done(outcome)
+                    }
+                    Err(error) => Answer::Refused(with_sources(&error)),
                 }
-                Err(error) => Answer::Refused(with_sources(&error)),
-            },
+            }
         },
     };
     let mut line = serde_json::to_string(&answer)?;
@@ -152,11 +158,29 @@ async fn answer(app: &App, line: &str, stream: &mut UnixStream) -> io::Result<()
     stream.write_all(line.as_bytes()).await
 }
 
-/// Asks the running service; `None` where there is none.
+/// Has the running service do it; `None` where there is none.
 pub(super) async fn ask(
     data_dir: &Path,
     command: &Command,
 ) -> Result<Option<Result<Outcome, AdminError>>, AdminError> {
+    match exchange(data_dir, &question(command)).await? {
+        None => Ok(None),
+        Some(Answer::Done(outcome)) => Ok(Some(Ok(outcome))),
+        Some(Answer::Refused(message)) => Ok(Some(Err(AdminError::Refused { message }))),
+        Some(Answer::Ready(_)) => Err(AdminError::Protocol),
+    }
+}
+
+/// Asks the running service how it is; `None` where there is none.
+pub(super) async fn ask_readiness(data_dir: &Path) -> Result<Option<Readiness>, AdminError> {
+    match exchange(data_dir, &Question::Ready).await? {
+        None => Ok(None),
+        Some(Answer::Ready(readiness)) => Ok(Some(readiness)),
+        Some(_) => Err(AdminError::Protocol),
+    }
+}
+
+async fn exchange(data_dir: &Path, question: &Question) -> Result<Option<Answer>, AdminError> {
     let mut stream = match UnixStream::connect(data_dir.join(FILE)).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -165,7 +189,7 @@ pub(super) async fn ask(
         Err(error) => return Err(AdminError::Socket(error)),
     };
     let exchange = async {
-        let mut line = serde_json::to_string(&question(command))?;
+        let mut line = serde_json::to_string(question)?;
         line.push('\n');
         stream.write_all(line.as_bytes()).await?;
         let mut answer = String::new();
@@ -176,11 +200,7 @@ pub(super) async fn ask(
         .await
         .unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
         .map_err(AdminError::Socket)?;
-    match serde_json::from_str::<Answer>(&answer) {
-        Ok(Answer::Done(outcome)) => Ok(Some(Ok(outcome))),
-        Ok(Answer::Refused(message)) => Ok(Some(Err(AdminError::Refused { message }))),
-        Err(_other_version) => Err(AdminError::Protocol),
-    }
+    serde_json::from_str(&answer).map(Some).map_err(|_other_version| AdminError::Protocol)
 }
 
 fn question(command: &Command) -> Question {
@@ -196,12 +216,14 @@ fn question(command: &Command) -> Question {
     }
 }
 
-fn command(question: Question) -> Result<Command, String> {
+/// Nothing where it only asks.
+fn command(question: Question) -> Result<Option<Command>, String> {
     let tag = |reference: &str| -> Result<TagName, String> {
         log_api::tag_name(reference).map_err(|error| error.to_string())
     };
     let reason = |text: &str| Reason::parse(text).map_err(|error| error.to_string());
-    Ok(match question {
+    Ok(Some(match question {
+        Question::Ready => return Ok(None),
         Question::Supersede { reference, digest, reason: text } => Command::Supersede {
             tag: tag(&reference)?,
             digest: Sha256Digest::parse(&digest).map_err(|error| error.to_string())?,
@@ -210,7 +232,7 @@ fn command(question: Question) -> Result<Command, String> {
         Question::Thaw { reference, reason: text } => {
             Command::Thaw { tag: tag(&reference)?, reason: reason(&text)? }
         }
-    })
+    }))
 }
 
 /// An error with what caused it, in one line.

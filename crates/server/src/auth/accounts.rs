@@ -86,17 +86,18 @@ enum Kind {
 }
 
 impl Accounts {
-    /// Reads both files.
+    /// Reads both files, which have to name somebody.
     ///
     /// # Errors
     ///
     /// [`AccountsError`]
     pub(crate) fn load(files: &AuthConfig) -> Result<Self, AccountsError> {
         let paths = [files.users_file.clone(), files.tokens_file.clone()];
-        Self::read(files, Arc::new(Watched::new(paths.into_iter().flatten())))
+        let accounts = Self::read(files, Arc::new(Watched::new(paths.into_iter().flatten())))?;
+        if accounts.is_empty() { Err(AccountsError::Nobody) } else { Ok(accounts) }
     }
 
-    /// The same files, as they are now.
+    /// The same files, as they are now: without anybody as well, for the last account can be withdrawn like any other.
     pub(super) fn again(&self) -> Result<Self, AccountsError> {
         Self::read(&self.files, Arc::clone(&self.watched))
     }
@@ -104,10 +105,11 @@ impl Accounts {
     fn read(files: &AuthConfig, watched: Arc<Watched>) -> Result<Self, AccountsError> {
         let users = table("users_file", files.users_file.as_deref(), Slow::parse)?;
         let tokens = table("tokens_file", files.tokens_file.as_deref(), token)?;
-        if users.is_empty() && tokens.is_empty() {
-            return Err(AccountsError::Nobody);
-        }
         Ok(Self { files: files.clone(), watched, users, tokens })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.tokens.is_empty()
     }
 
     pub(super) fn watched(&self) -> Arc<Watched> {

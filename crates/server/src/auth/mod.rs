@@ -53,7 +53,7 @@ pub(crate) struct Auth {
     accounts: ArcSwap<Accounts>,
     remembered: Remembered,
     attempts: Buckets,
-    work: Semaphore,
+    work: Arc<Semaphore>,
     queues: [Mutex<()>; QUEUES],
 }
 
@@ -63,7 +63,7 @@ impl Auth {
             accounts: ArcSwap::from_pointee(accounts),
             remembered: Remembered::new(clock.clone()),
             attempts: Buckets::new(ATTEMPT_EACH, ATTEMPTS, clock),
-            work: Semaphore::new(AT_ONE_TIME),
+            work: Arc::new(Semaphore::new(AT_ONE_TIME)),
             queues: Default::default(),
         }
     }
@@ -104,9 +104,15 @@ impl Auth {
             return Ok(());
         }
         self.attempt(client)?;
-        let Ok(_turn) = self.work.acquire().await else { return Err(Refused::Busy) };
+        let Ok(turn) = Arc::clone(&self.work).acquire_owned().await else { return Err(Refused::Busy) };
         let password = password.clone();
-        let right = tokio::task::spawn_blocking(move || slow.is(&password)).await;
+        // A client that hangs up does not end the check, so its turn goes on as well.
+        let right = tokio::task::spawn_blocking(move || {
+            let right = slow.is(&password);
+            drop(turn);
+            right
+        });
+        let right = right.await;
         match right {
             Ok(true) => {
                 self.attempts.give_back(client);
@@ -133,8 +139,18 @@ impl Auth {
     /// [`AccountsError`]
     pub(crate) fn reload(&self) -> Result<(), AccountsError> {
         let next = self.accounts.load().again()?;
+        if next.is_empty() {
+            tracing::error!(
+                "nobody may pull any more: `[auth]` has neither a user nor a token left in its files"
+            );
+        }
         self.accounts.store(Arc::new(next));
         Ok(())
+    }
+
+    /// Whether the files name nobody, since they were read again.
+    pub(crate) fn knows_nobody(&self) -> bool {
+        self.accounts.load().is_empty()
     }
 
     /// The files.

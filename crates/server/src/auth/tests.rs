@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 
@@ -133,6 +134,29 @@ async fn what_was_right_is_not_checked_again_for_a_while() {
     assert_eq!(auth.admit(&right, client(1)).await, Err(Refused::Busy));
 }
 
+#[test]
+fn a_client_that_hangs_up_makes_no_room_for_another_check_while_its_own_goes_on() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let place = Place::new();
+        let auth = place.auth();
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        // Holds the only thread for checks up.
+        let before = tokio::task::spawn_blocking(move || gate.recv());
+        for number in 1..4 {
+            let hung_up = auth.admit(&basic("ci", &number.to_string()), client(number)).now_or_never();
+            assert_eq!(hung_up, None);
+        }
+        assert_eq!(auth.work.available_permits(), 0);
+        drop(go);
+        before.await.unwrap().unwrap_err();
+        assert_eq!(auth.admit(&basic("ci", "hunter2"), client(5)).await, Ok(()));
+        let all = u32::try_from(AT_ONE_TIME).unwrap();
+        drop(auth.work.acquire_many(all).await.unwrap());
+    });
+}
+
 #[tokio::test]
 async fn one_who_is_wrong_again_and_again_has_to_wait_and_nobody_else() {
     let place = Place::new();
@@ -181,6 +205,24 @@ async fn a_user_who_is_removed_is_out_at_once_and_a_bad_file_changes_nothing() {
     auth.reload().unwrap();
     assert_eq!(auth.admit(&basic("ci", "hunter2"), client(1)).await, Err(Refused::Wrong));
     assert_eq!(auth.admit(&basic("bob", "s3cret"), client(1)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_last_who_may_pull_is_out_when_the_files_name_nobody_any_more() {
+    let place = Place::new();
+    let auth = place.auth();
+    auth.admit(&basic("ci", "hunter2"), client(1)).await.unwrap();
+    place.file("users", "# all gone\n");
+    place.file("tokens", "");
+    auth.reload().unwrap();
+    for headers in [basic("ci", "hunter2"), basic("deploy", "tok-123"), shows("Bearer tok-123")] {
+        assert_eq!(auth.admit(&headers, client(1)).await, Err(Refused::Wrong));
+    }
+    assert!(auth.knows_nobody());
+    place.file("users", &users());
+    auth.reload().unwrap();
+    assert_eq!(auth.admit(&basic("ci", "hunter2"), client(2)).await, Ok(()));
+    assert!(!auth.knows_nobody());
 }
 
 #[test]

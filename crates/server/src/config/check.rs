@@ -12,17 +12,21 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
         let hosts = config.upstreams.iter().filter(|(_, upstream)| upstream.has_credentials());
         hosts.map(|(host, _)| format!("`{host}`")).collect::<Vec<_>>().join(", ")
     };
-    if config.has_credentials()
-        && !config.listen.ip().is_loopback()
-        && config.auth.is_none()
-        && !config.anonymous
-    {
-        return refused(
+    let strangers = !config.listen.ip().is_loopback() && config.auth.is_none() && !config.anonymous;
+    if strangers && (config.has_credentials() || config.had_credentials) {
+        let listen = format!("`listen = \"{}\"` is open to the network and", config.listen);
+        let message = if config.has_credentials() {
             format!(
-                "`listen = \"{}\"` is open to the network and the upstreams {} have credentials: anyone who reaches this address could read what they can",
-                config.listen,
+                "{listen} the upstreams {} have credentials: anyone who reaches this address could read what they can",
                 with_credentials()
-            ),
+            )
+        } else {
+            format!(
+                "{listen} upstream credentials were configured once: anyone who reaches this address could read the manifests and histories of private repositories that are still here"
+            )
+        };
+        return refused(
+            message,
             "let clients log in (`[auth] users_file`), listen on loopback behind something that lets them, or accept it with `anonymous = true`",
         );
     }

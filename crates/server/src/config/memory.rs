@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "had-credentials";
 const TEXT: &str = "\
-Upstream credentials were configured when this log was written to, so it may name private repositories.
-While this file is here `public` is false by default. It is no state: see docs/configuration.md.
+Upstream credentials were configured when this log was written to, so it may name and hold what is in private
+repositories.
+While this file is here `public` is false by default, and strangers are not served without `anonymous = true`. It is no
+state: see docs/configuration.md.
 ";
 
 /// Whether credentials were configured at any earlier start. An unreadable directory counts as one that says so.
@@ -33,6 +35,15 @@ pub(crate) fn remember_credentials(data_dir: &Path) -> io::Result<()> {
     File::open(data_dir)?.sync_all()
 }
 
+/// Remembers of one data directory what is known of another, whose records it was given.
+///
+/// # Errors
+///
+/// The mark cannot be written; then what was given must not be served.
+pub fn pass_on_credentials(from: &Path, to: &Path) -> io::Result<()> {
+    if had_credentials(from) { remember_credentials(to) } else { Ok(()) }
+}
+
 fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(NAME)
 }
@@ -50,5 +61,10 @@ mod tests {
             assert!(had_credentials(directory.path()));
         }
         assert!(!had_credentials(&directory.path().join("not there yet")));
+        let next = tempfile::tempdir().unwrap();
+        pass_on_credentials(&directory.path().join("not there yet"), next.path()).unwrap();
+        assert!(!had_credentials(next.path()));
+        pass_on_credentials(directory.path(), next.path()).unwrap();
+        assert!(had_credentials(next.path()));
     }
 }

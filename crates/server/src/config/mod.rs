@@ -32,6 +32,7 @@ pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::layers::{Flags, Origin, Origins};
 pub use self::listing::{Allowed, Listing, UpstreamsMode};
+pub use self::memory::pass_on_credentials;
 pub(crate) use self::memory::remember_credentials;
 pub use self::proxies::{AddressHeader, Network, TrustedProxies};
 pub use self::sigstore::{SigstoreConfig, SigstoreMode};

@@ -107,6 +107,25 @@ fn credentials_on_an_open_address_need_anonymous() {
 }
 
 #[test]
+fn what_credentials_once_fetched_is_not_opened_by_taking_them_away() {
+    let directory = tempfile::tempdir().unwrap();
+    remember_credentials(directory.path()).unwrap();
+    let data_dir = format!("data_dir = \"{}\"\n", directory.path().display());
+    let open = format!("{data_dir}listen = \"0.0.0.0:80\"\n");
+    let (message, hint) = error(&open);
+    assert!(
+        message.contains("configured once") && message.contains("`listen = \"0.0.0.0:80\"`"),
+        "{message}"
+    );
+    assert!(hint.contains("[auth]") && hint.contains("`anonymous = true`"), "{hint}");
+    let users = directory.path().join("users");
+    let login = format!("{open}[auth]\nusers_file = \"{}\"\n", users.display());
+    for accepted in [data_dir, format!("{open}anonymous = true\n"), login] {
+        assert!(load(&accepted, &[]).is_ok(), "{accepted}");
+    }
+}
+
+#[test]
 fn credentials_close_the_log_unless_names_may_be_published() {
     assert!(!load(CREDENTIALS, &[]).unwrap().public);
     let (message, hint) = error(&format!("public = true\n{CREDENTIALS}"));

@@ -4,13 +4,20 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Instant, sleep_until};
 
 use super::body::Body;
+use super::pace::Pace;
+
+/// So much of an answer is given at one time: HTTP/2 keeps what it was given until the client takes it, however much it is.
+const PIECE: usize = 64 * 1024;
+
+type Error = <Body as http_body::Body>::Error;
 
 /// Of one connection.
 #[derive(Debug)]
@@ -31,9 +38,12 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Open(Arc<Activity>);
 
-/// An answer that holds its request open.
+/// An answer that holds its request open, and is given piece by piece.
 pub(super) struct Answer {
     body: Body,
+    /// What of the last frame was not given yet.
+    rest: Bytes,
+    pace: Option<Arc<Pace>>,
     _open: Open,
 }
 
@@ -72,9 +82,22 @@ impl Activity {
     }
 
     /// Since when no request is being answered.
-    pub(super) fn quiet_since(&self) -> Option<Instant> {
+    fn quiet_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.open == 0).then_some(state.quiet)
+    }
+
+    /// Resolves when, from now on, nothing was asked or answered for so long.
+    pub(super) async fn quiet_for(&self, long: Duration) {
+        let start = Instant::now();
+        loop {
+            let now = Instant::now();
+            let until = self.quiet_since().map_or(now, |since| since.max(start)) + long;
+            if until <= now {
+                return;
+            }
+            sleep_until(until).await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -92,26 +115,51 @@ impl Drop for Open {
 
 impl Answer {
     pub(super) fn new(body: Body, open: Open) -> Self {
-        Self { body, _open: open }
+        Self { body, rest: Bytes::new(), pace: Pace::of_stream(), _open: open }
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                ended => return Poll::Ready(ended),
+            };
+            match frame.into_data() {
+                Ok(bytes) => self.rest = bytes,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 }
 
 impl http_body::Body for Answer {
     type Data = Bytes;
-    type Error = <Body as http_body::Body>::Error;
+    type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = self.poll_piece(context);
+        if let Some(pace) = &self.pace {
+            pace.waits(polled.is_ready());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (given, rest) = (self.body.size_hint(), u64::try_from(self.rest.len()).unwrap_or(u64::MAX));
+        let mut hint = SizeHint::new();
+        hint.set_lower(given.lower().saturating_add(rest));
+        if let Some(upper) = given.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
     }
 }

@@ -41,6 +41,12 @@ pub(super) async fn admit(app: &App, parts: &Parts, client: IpAddr) -> Result<()
     })
 }
 
+/// Whether an answer is not for everybody: because a login was needed for it, or because the operator keeps the log to
+/// those who are let through by something in front of us.
+pub(super) fn is_private(app: &App, path: &str) -> bool {
+    !app.config.public || app.auth.is_some() && needs_login(app, path)
+}
+
 fn needs_login(app: &App, path: &str) -> bool {
     let registry = path == "/v2" || path.starts_with("/v2/");
     registry || path == "/metrics" || !app.config.public

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
+use super::respond::rfc3339;
 use crate::config::TlsConfig;
 use crate::reload::Watched;
 
@@ -85,13 +86,19 @@ impl Certificates {
         TlsAcceptor::from(Arc::clone(&self.server))
     }
 
-    /// Reads the files again; what cannot be used changes nothing.
+    /// Reads the files again; what cannot be used `now` (Unix seconds) changes nothing.
     ///
     /// # Errors
     ///
     /// [`CertificateError`]
-    pub(crate) fn reload(&self) -> Result<(), CertificateError> {
-        self.shown.0.store(Arc::new(pair(&self.files)?));
+    pub(crate) fn reload(&self, now: u64) -> Result<(), CertificateError> {
+        let next = pair(&self.files)?;
+        if next.not_after <= now {
+            let (path, why) =
+                (self.files.cert_file.clone(), format!("it ended at {}", rfc3339(next.not_after)));
+            return Err(CertificateError::File { key: "cert_file", path, why });
+        }
+        self.shown.0.store(Arc::new(next));
         Ok(())
     }
 
@@ -152,7 +159,7 @@ mod tests {
     fn when_a_certificate_ends_is_known() {
         let (_directory, files) = files(SERVER_PEM, SERVER_KEY_PEM);
         let certificates = Certificates::load(&files).unwrap();
-        assert_eq!(crate::edge::respond::rfc3339(certificates.not_after()), "2120-01-01T00:00:00Z");
+        assert_eq!(rfc3339(certificates.not_after()), "2120-01-01T00:00:00Z");
     }
 
     #[test]
@@ -184,9 +191,9 @@ mod tests {
         let certificates = Certificates::load(&files).unwrap();
         let before = certificates.not_after();
         std::fs::write(&files.cert_file, ROOT_PEM).unwrap();
-        assert!(certificates.reload().is_err());
+        assert!(certificates.reload(0).is_err());
         assert_eq!(certificates.not_after(), before);
         std::fs::write(&files.cert_file, SERVER_PEM).unwrap();
-        certificates.reload().unwrap();
+        certificates.reload(0).unwrap();
     }
 }

@@ -13,18 +13,19 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::{Activity, Answer};
 use super::body::Body;
 use super::crowd::Crowd;
 use super::idle::Idle;
+use super::pace::Streams;
 
 /// How long a client may take to shake hands, to say what it speaks, and to send a request's headers.
 const HEAD: Duration = Duration::from_secs(10);
@@ -32,7 +33,8 @@ const HEAD: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(60);
 /// How long nothing may move while something is answered; longer than any answer takes to begin.
 const IDLE: Duration = Duration::from_secs(150);
-/// After this long a connection takes no more requests: a client that goes on makes a new one, perhaps elsewhere.
+/// After this long a connection takes no more requests: a client that goes on makes a new one, perhaps elsewhere. What is
+/// being answered then may take as long again.
 const AGE: Duration = Duration::from_secs(60 * 60);
 /// Between two questions whether a client of HTTP/2 is still there, and how long it has to answer.
 const PING: Duration = Duration::from_secs(30);
@@ -146,7 +148,7 @@ async fn shake_hands(
 
 /// One connection, from its first byte to its end.
 async fn converse<Io, Handle, Handled>(
-    builder: &Builder<TokioExecutor>,
+    builder: &Builder<Streams>,
     io: Io,
     handle: Handle,
     mut stopped: watch::Receiver<()>,
@@ -164,33 +166,32 @@ async fn converse<Io, Handle, Handled>(
     });
     let io = TokioIo::new(Idle::new(io, Arc::clone(&activity), HEAD, IDLE));
     let mut connection = pin!(builder.serve_connection(io, service));
-    let mut age = pin!(sleep(AGE));
-    let mut quiet = pin!(sleep(QUIET));
-    let ended = loop {
-        tokio::select! {
-            ended = connection.as_mut() => break ended,
-            // An error means that the sender is gone, which is the same.
-            _stop = stopped.changed() => {}
-            () = age.as_mut() => {}
-            () = quiet.as_mut() => {
-                let now = Instant::now();
-                let until = activity.quiet_since().map_or(now + QUIET, |since| since + QUIET);
-                if until > now {
-                    quiet.as_mut().reset(until);
-                    continue;
-                }
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        // An error means that the sender is gone, which is the same.
+        _stop = stopped.changed() => None,
+        () = sleep(AGE) => None,
+        () = activity.quiet_for(QUIET) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection => ended,
+                // What was answered and is not taken would be waited for as long as the client likes.
+                () = activity.quiet_for(QUIET) => Ok(()),
+                () = sleep(AGE) => Ok(()),
             }
         }
-        connection.as_mut().graceful_shutdown();
-        break connection.await;
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder() -> Builder<Streams> {
+    let mut builder = Builder::new(Streams);
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, LAST_MODIFIED, RETRY_AFTER, WARNING, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ use ledger::AppendError;
 
 use crate::app::App;
 use crate::error::{Error, Moved, RecordHead, What, Young};
+use crate::health::why_read_only;
 use crate::resolve::Served;
 
 /// The last second of the year 9999.
@@ -40,7 +42,7 @@ const TLOG_UUID: HeaderName = HeaderName::from_static("tlog-uuid");
 /// Header lines of a manifest's answer at most; a map that knows them from the start does not grow thrice.
 const MANIFEST_HEADERS: usize = 20;
 
-/// A manifest never changes under its digest.
+/// A manifest never changes under its digest. `public` also of an answer to a login: see [`keep_private`].
 pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// What a tag means must be asked each time: a cache in front must not freeze or mix.
 pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -51,6 +53,16 @@ pub(crate) fn registry_headers(headers: &mut HeaderMap) {
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+}
+
+/// For an answer that is not for whoever asks: no cache may give it to somebody else, and no other site's script read it.
+pub(crate) fn keep_private(headers: &mut HeaderMap) {
+    headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+    let cache = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or("no-cache");
+    if cache != "no-store" {
+        let cache = format!("private, {}", cache.trim_start_matches("public, "));
+        insert(headers, CACHE_CONTROL, cache);
+    }
 }
 
 /// A manifest, by tag or by digest; a HEAD has all but the bytes.
@@ -203,7 +215,7 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         | Error::Young(_)
         | Error::Contradicted { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
         Error::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized),
-        Error::TooManyAttempts { .. } | Error::TooManyRequests { .. } => {
+        Error::TooManyAttempts { .. } | Error::TooManyRequests { .. } | Error::Untaken => {
             (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
         }
         Error::LoginsBusy | Error::Evidence { .. } => {
@@ -277,10 +289,20 @@ fn message_and_detail(app: &App, error: &Error) -> (String, Option<serde_json::V
                 return (format!("{subject} is recorded, but {why}"), None);
             }
             let what = if *known { "has a new digest upstream, which" } else { "is new here and" };
-            (format!("{subject} {what} cannot be recorded now, so it is not served: {source}"), None)
+            let why = match &**source {
+                AppendError::ReadOnly(why) => why_read_only(why),
+                why => why.to_string(),
+            };
+            (format!("{subject} {what} cannot be recorded now, so it is not served: {why}"), None)
         }
         Error::Store { subject, .. } => (
             format!("our own record of {subject} fails its check; the operator must run `tlogistry fsck`"),
+            None,
+        ),
+        Error::Evidence { subject, source } if matches!(**source, sigstore::Error::File { .. }) => (
+            format!(
+                "{subject} cannot be recorded in public now: a file of this service's cannot be used; the operator's log says which"
+            ),
             None,
         ),
         Error::NotPublic => ("the log, proofs and pages of this service are not public".to_owned(), None),

@@ -17,6 +17,7 @@ use super::body::{Body, full};
 use super::{admission, client, pages, request_id, respond};
 use crate::app::App;
 use crate::error::Error;
+use crate::health::Told;
 use crate::log_api::At;
 use crate::policy::Action;
 use crate::resolve::{self, Ask, Served, by_digest};
@@ -54,11 +55,18 @@ where
         dispatch(&app, &parts, client, &mut seen).await
     };
     let answer = AssertUnwindSafe(answer).catch_unwind().instrument(span).await;
-    let mut response = answer.unwrap_or_else(|_panic| {
+    let response = answer.unwrap_or_else(|_panic| {
         app.metrics.panicked();
         tracing::error!(%id, path = parts.uri.path(), "a handler panicked");
         respond::error(&app, &Error::Internal)
     });
+    let mut response = app.untaken.count(client, response).unwrap_or_else(|error| {
+        app.metrics.turned_away("untaken");
+        refusal(&app, parts.uri.path(), error)
+    });
+    if admission::is_private(&app, parts.uri.path()) {
+        respond::keep_private(response.headers_mut());
+    }
     let outcome = seen.outcome.unwrap_or_else(|| outcome(response.status()));
     app.metrics.answered(seen.upstream, seen.kind, outcome, started.elapsed());
     response.headers_mut().insert(REQUEST_ID, request_id::header(&id));
@@ -70,7 +78,7 @@ pub(crate) async fn metrics_only<B>(app: Arc<App>, request: Request<B>) -> Respo
     match request.uri().path() {
         "/metrics" => health::metrics(&app),
         "/livez" => health::live(),
-        "/readyz" => health::ready(&app),
+        "/readyz" => health::ready(&app, Told::Operators),
         path => plain(&app, Err(Error::NotFound { what: path.to_owned() })),
     }
 }
@@ -82,7 +90,7 @@ async fn dispatch<'a>(
     seen: &mut Seen<'a>,
 ) -> Response<Body> {
     let path = parts.uri.path();
-    if path == "/v2" || path.starts_with("/v2/") {
+    if is_registry(path) {
         let answer = registry(app, parts, client, seen).await;
         let mut response = answer.unwrap_or_else(|error| {
             if matches!(error, Error::Moved(_)) {
@@ -105,13 +113,27 @@ async fn dispatch<'a>(
     let mut response = match (admission::admit(app, parts, client).await, path) {
         (Err(error), _) => plain(app, Err(error)),
         (Ok(()), "/livez") => health::live(),
-        (Ok(()), "/readyz") => health::ready(app),
+        (Ok(()), "/readyz") => health::ready(app, Told::Strangers),
         (Ok(()), "/metrics") if app.config.metrics_listen.is_none() => health::metrics(app),
         (Ok(()), _) => public(app, parts, seen).await,
     };
     if parts.method == Method::HEAD {
         *response.body_mut() = full("");
     }
+    response
+}
+
+fn is_registry(path: &str) -> bool {
+    path == "/v2" || path.starts_with("/v2/")
+}
+
+/// In the form of the part of the service that was asked.
+fn refusal(app: &App, path: &str, error: Error) -> Response<Body> {
+    if !is_registry(path) {
+        return plain(app, Err(error));
+    }
+    let mut response = respond::error(app, &error);
+    respond::registry_headers(response.headers_mut());
     response
 }
 

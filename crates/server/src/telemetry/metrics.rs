@@ -293,7 +293,7 @@ impl Metrics {
             turned_away: registered(
                 &mut registry,
                 "tlog_turned_away",
-                "Requests that were not looked at: beyond a client's rate, a wrong login, too many wrong logins",
+                "Requests that were not answered: beyond a client's rate, a wrong login, too many wrong logins, too many untaken answers",
                 Family::default(),
             ),
             crowded: registered(

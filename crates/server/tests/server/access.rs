@@ -85,6 +85,67 @@ async fn a_public_log_needs_no_login_and_the_registry_does() {
     assert_eq!(service.get("/v2/").await.status, 401);
 }
 
+/// `Cache-Control` and `Access-Control-Allow-Origin` of what those get who know the token.
+async fn kept(service: &Running, path: &str) -> (String, Option<String>) {
+    let reply = shown(service, path, "Bearer tok-123").await;
+    assert_eq!(reply.status, 200, "{path}");
+    let origin = reply.header("access-control-allow-origin").map(str::to_owned);
+    (reply.header("cache-control").unwrap_or_default().to_owned(), origin)
+}
+
+#[tokio::test]
+async fn no_cache_in_front_may_give_strangers_what_needed_a_login_and_no_script_elsewhere_reads_it() {
+    let place = closed().await;
+    let service = place.start().await;
+    let image = place.push("team/app", "v1");
+    let blob = testkit::sha256_digest(&image.blobs[0]);
+    let (name, immutable, checked) =
+        ("corp.alt/team/app", "private, max-age=31536000, immutable", "private, no-cache");
+    for (path, cache) in [
+        ("/v2/".to_owned(), checked),
+        (format!("/v2/{name}/manifests/v1"), checked),
+        (format!("/v2/{name}/manifests/{}", image.digest), immutable),
+        (format!("/v2/{name}/blobs/{}", image.digest), immutable),
+        (format!("/v2/{name}/blobs/{blob}"), immutable),
+        (format!("/v2/{name}/tags/list"), checked),
+        (format!("/v2/{name}/referrers/{}", image.digest), checked),
+        (format!("/v2/{name}/_oci/tag-history/v1"), checked),
+        ("/log/checkpoint".to_owned(), checked),
+        ("/log/tile/0/000.p/1".to_owned(), immutable),
+        ("/log/tile/entries/000.p/1".to_owned(), immutable),
+        ("/log/vkey".to_owned(), checked),
+        (format!("/log/tags/{name}"), checked),
+        (format!("/proof/{name}:v1"), checked),
+        (format!("/api/v1/tags/{name}"), checked),
+        ("/assets/script.js".to_owned(), "private, max-age=300"),
+        ("/".to_owned(), "no-store"),
+        ("/metrics".to_owned(), "no-store"),
+    ] {
+        assert_eq!(kept(&service, &path).await, (cache.to_owned(), None), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_public_log_is_kept_by_all_also_where_pulls_need_a_login() {
+    let place = closed().await.keys("public = true");
+    let service = place.start().await;
+    let image = place.push("team/app", "v1");
+    let immutable = |scope: &str| format!("{scope}, max-age=31536000, immutable");
+    let manifest = format!("/v2/corp.alt/team/app/manifests/{}", image.digest);
+    assert_eq!(kept(&service, &manifest).await, (immutable("private"), None));
+    let tile = "/log/tile/0/000.p/1";
+    assert_eq!(kept(&service, tile).await, (immutable("public"), Some("*".to_owned())));
+}
+
+#[tokio::test]
+async fn where_something_in_front_of_us_knows_who_may_pull_no_cache_gives_it_to_others() {
+    let place = Place::new().await.keys("public = false");
+    let service = place.start().await;
+    let image = place.push("team/app", "v1");
+    let reply = service.pull("team/app", &image.digest).await;
+    assert_eq!(reply.header("cache-control"), Some("private, max-age=31536000, immutable"));
+}
+
 #[tokio::test]
 async fn who_guesses_passwords_has_to_wait() {
     let place = closed().await;

@@ -1,8 +1,10 @@
 //! Budgets, the disk and the clock.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use testkit::{Gate, Quirk};
+use testkit::{Gate, Image, Quirk};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::place::{Place, START, error};
 
@@ -115,4 +117,34 @@ async fn a_client_beyond_its_budget_does_not_spoil_the_pull_of_another_who_share
     assert_eq!(spent.await.unwrap().status, 429);
     let other = other.await.unwrap();
     assert_eq!((other.status, &other.body), (200, &image.manifest));
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_what_it_asks_for_is_refused_more_of_it() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    let mut image = Image::unique();
+    let padding = format!("{{\"annotations\":{{\"padding\":\"{}\"}},", "x".repeat(3 << 20));
+    image.manifest = [padding.as_bytes(), &image.manifest[1..]].concat().into();
+    image.digest = testkit::sha256_digest(&image.manifest);
+    place.registry.push_image("team/app", "v1", &image);
+    assert_eq!(service.pull("team/app", "v1").await.status, 200);
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        [&[0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let path = "/v2/corp.alt/team/app/manifests/v1";
+    let headers =
+        [&[0x82, 0x86, 0x41, 1, b't', 4, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat();
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    let opening = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
+    stream.write_all(&opening).await.unwrap();
+    for number in (1..100).step_by(2) {
+        stream.write_all(&frame(1, 5, number, &headers)).await.unwrap();
+    }
+    let until = Instant::now() + Duration::from_secs(30);
+    let refused = "tlog_turned_away_total{reason=\"untaken\"}";
+    while !service.get("/metrics").await.text().contains(refused) {
+        assert!(Instant::now() < until, "fifty answers of 3 MiB wait");
+        tokio::task::yield_now().await;
+    }
 }

@@ -83,6 +83,22 @@ async fn recorded_tags_need_no_call_to_sigstore_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn who_pulls_is_not_told_which_file_of_ours_is_missing() {
+    let (place, services) = public("", 1).await;
+    let service = place.start().await;
+    std::fs::remove_file(services.path("token")).unwrap();
+    place.push("team/app", "v1");
+    let (refused, ready) = (service.pull("team/app", "v1").await, service.get("/readyz").await);
+    assert_eq!(refused.status, 503);
+    for told in [refused.text(), ready.text()] {
+        assert!(told.contains("the operator's log says w") && !told.contains("/token"), "{told}");
+    }
+    let told = admin::readiness(&place.config().unwrap()).await;
+    let page = told.unwrap().unwrap().page;
+    assert!(page.contains(&services.path("token").display().to_string()), "{page}");
+}
+
+#[tokio::test]
 async fn while_rekor_is_away_new_tags_wait_and_recorded_ones_do_not() {
     let (place, services) = public("", 1).await;
     let service = place.start().await;

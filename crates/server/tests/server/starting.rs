@@ -56,11 +56,15 @@ async fn without_its_key_recorded_tags_are_served_and_nothing_new_is() {
     assert_eq!(service.pull("team/app", "v1").await.body, image.manifest);
     let refused = service.pull("team/app", "v2").await;
     assert_eq!(refused.status, 503);
-    assert!(error(&refused).1.contains("log.key"), "{}", error(&refused).1);
+    let why = error(&refused).1;
+    assert!(why.contains("put the key back") && !why.contains("log.key"), "{why}");
     place.push("team/app", "v1");
     assert_eq!(service.pull("team/app", "v1").await.status, 403);
     let ready = service.get("/readyz").await;
     assert!(ready.status == 503 && ready.text().contains("put the key back"), "{}", ready.text());
+    assert!(!ready.text().contains("log.key"), "strangers are told of a file: {}", ready.text());
+    let told = server::admin::readiness(&place.config().unwrap()).await.unwrap().unwrap();
+    assert!(!told.is_ready && told.page.contains("log.key"), "{}", told.page);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use server::Surroundings;
-use testkit::tls::{OTHER_KEY_PEM, OTHER_PEM, ROOT_PEM, SERVER_KEY_PEM, SERVER_PEM, connect, der};
+use testkit::tls::{OTHER_KEY_PEM, OTHER_PEM, SERVER_KEY_PEM, SERVER_PEM, connect, der};
 use testkit::wire::{self, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -93,11 +93,14 @@ async fn a_new_certificate_is_shown_without_a_restart_and_open_connections_stay(
 async fn a_certificate_that_cannot_be_used_changes_nothing_and_is_told() {
     let place = shown().await;
     let service = start(&place).await;
-    exchange(&place, ROOT_PEM, SERVER_KEY_PEM);
+    exchange(&place, "", SERVER_KEY_PEM);
     until(async || get(&service, "/readyz").await.text().contains("the new certificate cannot be used"))
         .await;
     let ready = get(&service, "/readyz").await;
     assert_eq!(ready.status, 200, "the old one still works");
+    assert!(!ready.text().contains(".pem"), "strangers are told of a file: {}", ready.text());
+    let told = server::admin::readiness(&place.config().unwrap()).await.unwrap().unwrap();
+    assert!(told.is_ready && told.page.contains("cert.pem"), "{}", told.page);
     assert_eq!(certificate(&service).await, der(SERVER_PEM).to_vec());
     exchange(&place, OTHER_PEM, OTHER_KEY_PEM);
     until(async || certificate(&service).await == der(OTHER_PEM).to_vec()).await;
@@ -117,6 +120,19 @@ async fn a_certificate_that_has_ended_makes_the_service_not_ready() {
         "{}",
         ready.text()
     );
+}
+
+#[tokio::test]
+async fn a_new_certificate_that_has_ended_does_not_take_the_place_of_the_old_one() {
+    let place = shown().await;
+    let service = start(&place).await;
+    // In December 2119: the other one ended in September, ours lasts for another month.
+    place.clock.set(4_730_918_400);
+    exchange(&place, OTHER_PEM, OTHER_KEY_PEM);
+    until(async || get(&service, "/readyz").await.text().contains("the new certificate cannot be used"))
+        .await;
+    assert_eq!(get(&service, "/readyz").await.status, 200);
+    assert_eq!(certificate(&service).await, der(SERVER_PEM).to_vec());
 }
 
 #[tokio::test]

@@ -44,13 +44,24 @@ pub(super) async fn service(config: &Config, findings: &mut Findings) -> Running
         }
     };
     let status = answer.status();
-    if status == StatusCode::OK {
+    let page = match server::admin::readiness(config).await {
+        Ok(Some(readiness)) => readiness.page,
+        // Who may not ask there, or runs another version, is told what strangers are.
+        Ok(None) | Err(_) => text(answer).await,
+    };
+    let why: Vec<&str> = page.lines().filter(|line| *line != "ok").collect();
+    let why = why.join("; ");
+    if status != StatusCode::OK {
+        let message = format!("not ready at `{address}` (status {}): {why}", status.as_u16());
+        findings.fail("service", message, "nothing new is recorded until this is put right");
+    } else if why.is_empty() {
         findings.ok("service", format!("ready at `{address}`"));
     } else {
-        let body = text(answer).await;
-        let why: Vec<&str> = body.lines().collect();
-        let message = format!("not ready at `{address}` (status {}): {}", status.as_u16(), why.join("; "));
-        findings.fail("service", message, "nothing new is recorded until this is put right");
+        findings.warn(
+            "service",
+            format!("ready at `{address}`, but {why}"),
+            "put it right before it matters",
+        );
     }
     Running::Here
 }

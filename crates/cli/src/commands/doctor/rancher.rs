@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::files::Root;
 use super::findings::Findings;
@@ -26,6 +27,8 @@ struct Mirror {
 
 #[derive(Deserialize)]
 struct HostConfig {
+    #[serde(default)]
+    auth: Option<IgnoredAny>,
     #[serde(default)]
     tls: Option<Tls>,
 }
@@ -56,27 +59,46 @@ fn check_product(us: &Us, root: &Root, product: &str, services: &[&str], finding
             return true;
         }
     };
-    let mut leads_here = false;
     let before = findings.problems();
-    for (name, mirror) in registries.mirrors.unwrap_or_default() {
-        let endpoints = mirror.and_then(|mirror| mirror.endpoint).unwrap_or_default();
-        if !endpoints.iter().any(|endpoint| us.is(endpoint)) {
-            continue;
-        }
-        leads_here = true;
-        if let Some(other) = endpoints.iter().find(|endpoint| !us.is(endpoint)) {
+    let mirrors = registries.mirrors.unwrap_or_default().into_iter();
+    let mirrors: BTreeMap<String, Vec<String>> = mirrors
+        .map(|(name, mirror)| (name, mirror.and_then(|mirror| mirror.endpoint).unwrap_or_default()))
+        .collect();
+    let leads_here = |endpoints: &Vec<String>| endpoints.iter().any(|endpoint| us.is(endpoint));
+    if !mirrors.values().any(leads_here) {
+        findings.warn(&path, format!("does not lead to `{}`: tags are not checked", us.url()), fix);
+        return true;
+    }
+    let all_lead_here = mirrors.get("*").is_some_and(leads_here);
+    for (name, endpoints) in &mirrors {
+        let Some(other) = endpoints.iter().find(|endpoint| !us.is(endpoint)) else { continue };
+        if leads_here(endpoints) {
             findings.fail(
                 &path,
                 format!("FAIL-OPEN: `{name}` has the endpoint `{other}` beside the service, which is asked as well"),
                 format!("leave one endpoint; {fix}"),
             );
+        } else if all_lead_here {
+            findings.fail(
+                &path,
+                format!("FAIL-OPEN: `{name}` has the endpoint `{other}`, and `*` does not count for a registry with endpoints of its own"),
+                format!("remove it, or lead it to the service as well; {fix}"),
+            );
         }
     }
-    if !leads_here {
-        findings.warn(&path, format!("does not lead to `{}`: tags are not checked", us.url()), fix);
-        return true;
-    }
     let configs = registries.configs.unwrap_or_default();
+    // For each name there a `hosts.toml` with the registry itself as `server` is written, before the flag is looked at.
+    for (name, config) in configs.iter().filter(|(name, _)| *name != "*" && !us.is(name)) {
+        let endpoints = mirrors.get(name).filter(|endpoints| !endpoints.is_empty());
+        let says = config.as_ref().is_some_and(|config| config.auth.is_some() || config.tls.is_some());
+        if endpoints.map_or(all_lead_here && says, leads_here) {
+            findings.fail(
+                &path,
+                format!("FAIL-OPEN: `configs` of `{name}`: a registry that is named there is asked itself, also with `--{FLAG}`"),
+                format!("move its credentials to the service's `[upstreams.\"{name}\"]`; {fix}"),
+            );
+        }
+    }
     let skips = |config: &Option<HostConfig>| {
         config.as_ref().and_then(|config| config.tls.as_ref()).is_some_and(|tls| tls.insecure_skip_verify)
     };

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::*;
 use crate::config::TrustedProxies;
 use crate::edge::body::full;
+
+mod taking;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -18,9 +21,16 @@ const PING_FRAME: u8 = 6;
 const GOAWAY: u8 = 7;
 
 async fn serving(place: Place) -> (SocketAddr, JoinHandle<()>) {
+    answering(place, || full("ok")).await
+}
+
+async fn answering(
+    place: Place,
+    body: impl Fn() -> Body + Clone + Send + Sync + 'static,
+) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let answer = |_request, _client| async { Response::new(full("ok")) };
+    let answer = move |_request, _client| std::future::ready(Response::new(body()));
     (address, tokio::spawn(serve(listener, place, answer, std::future::pending())))
 }
 
@@ -33,16 +43,22 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The next frame, by kind and flags. Pings are answered: the client is there.
-async fn next(stream: &mut TcpStream) -> (u8, u8) {
+/// The next frame: kind, flags and payload.
+async fn whole(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(u8, u8, Vec<u8>)> {
     let mut head = [0; 9];
-    stream.read_exact(&mut head).await.unwrap();
+    stream.read_exact(&mut head).await?;
     let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, head[0], head[1], head[2]])).unwrap()];
-    stream.read_exact(&mut payload).await.unwrap();
-    if (head[3], head[4] & 1) == (PING_FRAME, 0) {
-        stream.write_all(&frame(PING_FRAME, 1, 0, &payload)).await.unwrap();
+    stream.read_exact(&mut payload).await?;
+    Ok((head[3], head[4], payload))
+}
+
+/// The next frame, by kind and flags. Pings are answered: the client is there.
+async fn next(stream: &mut TcpStream) -> io::Result<(u8, u8)> {
+    let (kind, flags, payload) = whole(stream).await?;
+    if (kind, flags & 1) == (PING_FRAME, 0) {
+        stream.write_all(&frame(PING_FRAME, 1, 0, &payload)).await?;
     }
-    (head[3], head[4])
+    Ok((kind, flags))
 }
 
 /// A GET of `/`: all from the static table, but for the authority.
@@ -113,7 +129,7 @@ async fn on_http_2_as_well_and_the_client_is_told() {
     let mut quiet = TcpStream::connect(address).await.unwrap();
     quiet.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
     let start = Instant::now();
-    while next(&mut quiet).await.0 != GOAWAY {}
+    while next(&mut quiet).await.unwrap().0 != GOAWAY {}
     assert!(start.elapsed() >= QUIET && start.elapsed() < 2 * QUIET, "{:?}", start.elapsed());
     serving.abort();
 }
@@ -128,7 +144,7 @@ async fn an_old_connection_takes_no_more_requests() {
     'told: for stream in (1..).step_by(2) {
         busy.write_all(&request(stream)).await.unwrap();
         loop {
-            match next(&mut busy).await {
+            match next(&mut busy).await.unwrap() {
                 (GOAWAY, _) => break 'told,
                 (DATA, 1) => break,
                 _ => {}
