@@ -113,7 +113,7 @@ pub enum ReadOnly {
     },
     /// The guard remembers another tree of the same size.
     #[error(
-        "the log was ROLLED BACK: the {size} leaves in its database are not the {size} leaves that were committed; recorded tags are served, nothing is signed; rebuild with `tlogistry restore --from EXPORT|URL`"
+        "the log was ROLLED BACK: the first {size} leaves in its database are not the {size} leaves that were committed; recorded tags are served, nothing is signed; rebuild with `tlogistry restore --from EXPORT|URL`"
     )]
     Forked {
         /// Leaves in the database.
