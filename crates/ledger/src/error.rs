@@ -90,13 +90,13 @@ pub enum ReadOnly {
         path: PathBuf,
     },
     /// The rollback guard is not there.
-    #[error("the rollback guard `{}` is missing: recorded tags are served, nothing new is recorded; put the file (or its volume) back and restart, or rebuild with `tlogistry restore --from EXPORT|URL`", .path.display())]
+    #[error("the rollback guard `{}` is missing: recorded tags are served, nothing new is recorded; put the file (or its volume) back and restart, or, if it is lost for good, rebuild with `tlogistry restore --from EXPORT|URL --guard-lost`", .path.display())]
     GuardMissing {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The rollback guard is there and unreadable.
-    #[error("the rollback guard `{}` is damaged: recorded tags are served, nothing new is recorded; rebuild with `tlogistry restore --from EXPORT|URL`", .path.display())]
+    #[error("the rollback guard `{}` is damaged: recorded tags are served, nothing new is recorded; rebuild with `tlogistry restore --from EXPORT|URL --guard-lost`", .path.display())]
     GuardDamaged {
         /// The guard file.
         path: PathBuf,
