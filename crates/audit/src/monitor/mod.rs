@@ -293,7 +293,8 @@ impl Monitor {
         let room = MAX_PENDING.saturating_sub(self.saved.progress.pending.len());
         for beyond in pending.split_off(room.min(pending.len())) {
             let why = format!("{MAX_PENDING} others wait for their registries");
-            events.push(Event::of_registry(&beyond.first, &self.settings.key, EventKind::Unchecked, why));
+            let (first, key) = (&beyond.first, &self.settings.key);
+            events.push(Event::of_registry(first, key, EventKind::Unchecked, None, why));
         }
         events.retain(|event| !self.written.contains(&event.id));
         self.journal.append(events)?;

@@ -347,14 +347,32 @@ async fn a_first_digest_that_the_registry_never_served_is_reported() {
     let (directory, state) = (Directory::of(&log), Directory::empty());
     let mut settings = settings(&log, &directory, &state);
     settings.registry = Some(registry);
+    settings.feed = Some(state.path().join("feed.xml"));
     let first = step(&settings).await.unwrap();
-    assert_eq!((first.events, first.confirmed, first.pending), (6 + 2, 3, 0));
+    assert_eq!((first.events, first.confirmed, first.pending), (6 + 4, 1, 0));
     let events = lines(&settings);
-    let reports: Vec<&Value> = events.iter().filter(|event| event["kind"] == "never-served").collect();
-    let references: Vec<&str> = reports.iter().map(|event| event["reference"].as_str().unwrap()).collect();
-    assert_eq!(references, ["ghcr.io/org/app:lied-about", "ghcr.io/org/app:made-up"]);
+    let of_kind = |kind| events.iter().filter(move |event| event["kind"] == kind).collect::<Vec<_>>();
+    let references = |reports: &[&Value]| {
+        reports.iter().map(|event| event["reference"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // The registry has them, but anybody can push a digest.
+    let reports = of_kind("not-confirmed");
+    assert_eq!(references(&reports), ["ghcr.io/org/app:moved", "ghcr.io/org/app:gone"]);
+    assert_eq!(
+        (&reports[0]["digest"], &reports[0]["other"]),
+        (&Value::from(&*images[1].digest), &Value::from(&*images[2].digest))
+    );
+    assert!(reports[0]["text"].as_str().unwrap().contains("nothing there shows that the tag ever meant it"));
+    assert!(reports[1]["reason"].as_str().unwrap().contains("no such tag") && reports[1]["other"].is_null());
+    let reports = of_kind("never-served");
+    assert_eq!(references(&reports), ["ghcr.io/org/app:lied-about", "ghcr.io/org/app:made-up"]);
+    assert_eq!(reports[0]["other"].as_str(), Some(&*images[2].digest));
     assert!(reports[0]["reason"].as_str().unwrap().contains(&images[2].digest));
     assert!(reports[1]["reason"].as_str().unwrap().contains("no such tag"));
+    let feed = fs::read_to_string(state.path().join("feed.xml")).unwrap();
+    for kind in ["not-confirmed", "never-served"] {
+        assert_eq!(feed.matches(&format!("<category term=\"{kind}\"/>")).count(), 2, "{feed}");
+    }
     let second = step(&settings).await.unwrap();
     assert_eq!((second.events, second.confirmed, second.pending), (0, 0, 0));
 }

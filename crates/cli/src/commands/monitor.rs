@@ -21,9 +21,10 @@ use crate::values;
 
 /// Follow a log, and report what happens to tags
 ///
-/// Prints one line of JSON for each tag that is recorded, moved, re-pinned, thawed or seen at a new digest, and for each
-/// first digest that the real registry never served, where `--check` asks it. Every event is printed, fed and sent once,
-/// also over a restart; a webhook gets it again, under the same id, only if this process dies while it is being sent.
+/// Prints one line of JSON for each tag that is recorded, moved, re-pinned, thawed or seen at a new digest, and, where
+/// `--check` asks the real registry, for each first digest that is not there (`never-served`), or is there, but no longer
+/// under its tag, so that nothing shows that it ever was (`not-confirmed`). Every event is printed, fed and sent once, also
+/// over a restart; a webhook gets it again, under the same id, only if this process dies while it is being sent.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// URL of the service or of the log, or the directory of an export
