@@ -96,10 +96,10 @@ pub enum Start {
 }
 
 /// What one step did.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct Step {
-    /// Leaves of the log.
-    pub size: u64,
+    /// Leaves of the log; or why it could not be read, or not to its end. What was read before counts all the same.
+    pub size: Result<u64, Error>,
     /// New events.
     pub events: u64,
     /// First sights that their registry confirmed.
@@ -182,16 +182,15 @@ impl Monitor {
 
     /// Looks once: reads what is new, asks registries, and tells everybody. `now` in Unix seconds.
     ///
+    /// What the log does not show keeps nobody from hearing of what it showed: that is in [`Step::size`], with
+    /// [`Error::Caught`] where the log is at fault. A receiver that cannot be reached is no error either.
+    ///
     /// # Errors
     ///
-    /// [`Error`]; [`Error::Caught`] where the log is at fault. What was noticed before is in the journal.
-    /// A receiver that cannot be reached is no error.
+    /// Those of our own files.
     pub async fn step(&mut self, now: u64) -> Result<Step, Error> {
         let before = self.journal.len();
-        let size = match self.look().await {
-            Ok(size) => size,
-            Err(error) => return Err(self.state.written(error, now)),
-        };
+        let size = self.look().await.map_err(|error| self.state.written(error, now));
         let confirmed = self.ask_registries(now).await?;
         self.write_feed()?;
         Ok(Step {
@@ -229,9 +228,12 @@ impl Monitor {
         match self.settings.follow.clone() {
             Follow::Leaves(watch) => self.read_leaves(&mut tree, &watch).await?,
             Follow::Repositories(names) => {
+                let mut failed = Ok(());
                 for name in names {
-                    self.read_repository(&name).await?;
+                    // One that cannot be read hides no other.
+                    failed = failed.and(self.read_repository(&name).await);
                 }
+                failed?;
             }
         }
         Ok(signed.checkpoint().size)
@@ -263,8 +265,19 @@ impl Monitor {
         let first_bundle = from / u64::from(TILE_WIDTH);
         let mut fetched = tree.fetcher().ahead(first_bundle..tree.bundles(), AHEAD);
         let (mut events, mut bundles, mut done) = (Vec::new(), 0, from);
+        let mut read = Ok(());
         while let Some(fetched) = fetched.next().await {
-            let bundle = tree.authenticate(fetched?).await?;
+            let bundle = match fetched {
+                Ok(fetched) => tree.authenticate(fetched).await,
+                Err(error) => Err(error),
+            };
+            let bundle = match bundle {
+                Ok(bundle) => bundle,
+                Err(error) => {
+                    read = Err(error);
+                    break;
+                }
+            };
             for (index, bytes) in bundle.leaves().filter(|(index, _)| *index >= from) {
                 events.extend(self.event(index, bytes, watch));
                 done = index + 1;
@@ -274,7 +287,8 @@ impl Monitor {
                 self.note(std::mem::take(&mut events), |progress| progress.size = Some(done))?;
             }
         }
-        self.note(events, |progress| progress.size = Some(done))
+        self.note(events, |progress| progress.size = Some(done))?;
+        read
     }
 
     fn event(&self, index: u64, bytes: &[u8], watch: &Watch) -> Option<Event> {

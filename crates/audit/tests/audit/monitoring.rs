@@ -39,8 +39,15 @@ fn webhook(url: String) -> Webhook {
     Webhook { url, secret: SECRET.into() }
 }
 
+/// A step that reads the log to its end.
 async fn step(settings: &Settings) -> Result<Step, Error> {
-    Monitor::open(settings.clone()).unwrap().step(NOW).await
+    let step = partly(settings).await;
+    Ok(Step { size: Ok(step.size?), ..step })
+}
+
+/// A step that may not.
+async fn partly(settings: &Settings) -> Step {
+    Monitor::open(settings.clone()).unwrap().step(NOW).await.unwrap()
 }
 
 /// What a reader of lines has not seen yet.
@@ -90,7 +97,7 @@ async fn every_leaf_that_says_something_becomes_one_event() {
     let (directory, state) = (Directory::of(&log), Directory::empty());
     let settings = settings(&log, &directory, &state);
     let step = step(&settings).await.unwrap();
-    assert_eq!((step.size, step.events, step.pending), (log.size(), 7, 0));
+    assert_eq!((step.size.unwrap(), step.events, step.pending), (log.size(), 7, 0));
     let events = lines(&settings);
     let expected = [
         ("first-seen", 2),
@@ -252,6 +259,36 @@ async fn a_receiver_that_is_down_holds_up_nobody_else() {
     settings.webhooks = vec![webhook(down.url()), webhook(up.url("/hook"))];
     let step = step(&settings).await.unwrap();
     assert_eq!((step.undelivered.len(), up.posted().len()), (1, 7));
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_withheld_hides_no_leaf_before_it_and_keeps_nothing_from_receivers() {
+    let log = Log::sample(450, SupersedeRule::Never);
+    let (directory, state, receiver) = (Directory::of(&log), Directory::empty(), Receiver::start());
+    let mut settings = settings(&log, &directory, &state);
+    settings.webhooks = vec![webhook(receiver.url("/hook"))];
+    settings.feed = Some(state.path().join("feed.xml"));
+    let bundle = directory.get("tile/entries/001");
+    directory.remove("tile/entries/001");
+    receiver.answer(&[(400, "not now"), (200, "")]);
+    let first = partly(&settings).await;
+    assert!(matches!(&first.size, Err(Error::Missing { place }) if place.contains("001")), "{first:?}");
+    assert_eq!(first.undelivered.len(), 1);
+    assert!(settings.feed.as_ref().unwrap().exists());
+    let read = lines(&settings);
+    assert_eq!((read.len() as u64, read.last().unwrap()["index"].as_u64()), (first.events, Some(255)));
+    let second = partly(&settings).await;
+    assert!(second.size.is_err() && second.events == 0 && second.undelivered.is_empty());
+    assert_eq!(receiver.posted().len() as u64, first.events + 1);
+    // Nor does a log that shows nothing at all.
+    directory.remove("checkpoint");
+    assert!(partly(&settings).await.size.is_err());
+    directory.write(&log);
+    directory.put("tile/entries/001", &bundle);
+    let rest = step(&settings).await.unwrap();
+    assert_eq!(first.events + rest.events, 450);
+    assert_eq!(lines(&settings).len() as u64, rest.events);
+    assert_eq!(receiver.posted().len(), 451);
 }
 
 #[tokio::test]

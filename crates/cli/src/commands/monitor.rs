@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use audit::Http;
-use audit::monitor::{Follow, Monitor, Registry, Settings, Start, Watch, Webhook};
+use audit::monitor::{Follow, Monitor, Registry, Settings, Start, Step, Watch, Webhook};
 use oci::{Name, TagName};
 use server::policy::Pattern;
 use tlog::VerifierKey;
@@ -153,19 +153,8 @@ async fn follow_log(
             stdout.write_all(text.as_bytes())?;
             stdout.flush()
         })?;
-        match looked {
-            Ok(step) => {
-                for undelivered in &step.undelivered {
-                    ui.note(format_args!(
-                        "`{}` did not take an event yet: {}",
-                        undelivered.receiver, undelivered.why
-                    ));
-                }
-                ui.note(format_args!(
-                    "size {}, new events: {}, first sights confirmed: {}, waiting: {}",
-                    step.size, step.events, step.confirmed, step.pending
-                ));
-            }
+        match looked.and_then(|step| told(ui, step)) {
+            Ok(()) => {}
             // A log that is at fault is not followed further; one that cannot be reached is asked again.
             Err(error) if once || error.answer() == audit::Answer::No => return Err(error.into()),
             Err(error) => ui.note(format_args!("could not look: {error}")),
@@ -178,6 +167,21 @@ async fn follow_log(
             _ = signals.next() => return Ok(()),
         }
     }
+}
+
+/// Says what a step did, and gives what it could not read.
+fn told(ui: &Ui, step: Step) -> Result<(), audit::Error> {
+    let Step { size, events, confirmed, pending, undelivered } = step;
+    for undelivered in &undelivered {
+        ui.note(format_args!("`{}` did not take an event yet: {}", undelivered.receiver, undelivered.why));
+    }
+    let reached = size
+        .as_ref()
+        .map_or("the log could not be read to its end".to_owned(), |size| format!("size {size}"));
+    ui.note(format_args!(
+        "{reached}, new events: {events}, first sights confirmed: {confirmed}, waiting: {pending}"
+    ));
+    size.map(drop)
 }
 
 /// Tags that one of the patterns matches.
