@@ -5,6 +5,7 @@
 //! watches as one event: to a journal first, then to everybody who asked for it. It replays no rules;
 //! that is an audit's work.
 
+mod believing;
 mod event;
 mod feed;
 mod journal;
@@ -23,8 +24,9 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use oci::{Name, TagName};
 use taglog::Leaf;
-use tlog::{SignedCheckpoint, TILE_WIDTH, VerifierKey};
+use tlog::{TILE_WIDTH, VerifierKey};
 
+use self::believing::Remembered;
 pub use self::event::{Event, EventKind};
 use self::journal::{Journal, Receipt, line};
 use self::progress::{MAX_PENDING, Pending, Progress, Saved};
@@ -33,7 +35,6 @@ use self::webhook::Receiver;
 pub use self::webhook::{Undelivered, Webhook};
 use crate::Error;
 use crate::evidence::subject;
-use crate::memory::{refuse_at_sight, remember};
 use crate::source::{Http, Source};
 use crate::state::{LogState, replace, try_lock};
 use crate::tree::Tree;
@@ -54,8 +55,10 @@ const LINES: &str = "lines";
 pub struct Settings {
     /// The log.
     pub log: Source,
-    /// Its key.
+    /// Its key, by which its events are named and kept: the first one of a log that changes its key.
     pub key: VerifierKey,
+    /// Other keys of it that are believed, and the policy of cosignatures, if any is demanded.
+    pub trust: Trust,
     /// The directory of our memory.
     pub state: PathBuf,
     /// How the log is followed.
@@ -114,8 +117,8 @@ pub struct Step {
 #[derive(Debug)]
 pub struct Monitor {
     settings: Settings,
-    trust: Trust,
-    state: LogState,
+    /// The memory of each key of this log that is believed; the first is that of [`Settings::key`].
+    states: Vec<LogState>,
     saved: Saved,
     journal: Journal,
     /// Events that are in the journal though progress says that they were not looked at.
@@ -155,10 +158,15 @@ impl Monitor {
     /// # Errors
     ///
     /// [`Error::InUse`], [`Error::Journal`], [`Error::File`], [`Error::Policy`].
-    pub fn open(settings: Settings) -> Result<Self, Error> {
-        let trust = Trust::of_key(settings.key.clone())?;
-        let state = LogState::open(&settings.state, &settings.key)?;
-        let directory = state.directory().join("monitor");
+    pub fn open(mut settings: Settings) -> Result<Self, Error> {
+        settings.trust = settings.trust.and_key(settings.key.clone())?;
+        let own = LogState::open(&settings.state, &settings.key)?;
+        let directory = own.directory().join("monitor");
+        let mut states = vec![own];
+        let of_this_log = |key: &&VerifierKey| key.name() == settings.key.name() && **key != settings.key;
+        for key in settings.trust.logs().iter().filter(of_this_log) {
+            states.push(LogState::open(&settings.state, key)?);
+        }
         fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
         let lock = try_lock(&directory.join("lock"))?;
         let saved = Saved::open(&directory.join("progress.json"))?;
@@ -177,7 +185,7 @@ impl Monitor {
             receivers.push(Receiver::new(webhook, receipt(&webhook.url)?, &settings.http)?);
         }
         let lines = receipt(LINES)?;
-        Ok(Self { settings, trust, state, saved, journal, written, receivers, lines, fed: None, _lock: lock })
+        Ok(Self { settings, states, saved, journal, written, receivers, lines, fed: None, _lock: lock })
     }
 
     /// Looks once: reads what is new, asks registries, and tells everybody. `now` in Unix seconds.
@@ -190,7 +198,7 @@ impl Monitor {
     /// Those of our own files.
     pub async fn step(&mut self, now: u64) -> Result<Step, Error> {
         let before = self.journal.len();
-        let size = self.look().await.map_err(|error| self.state.written(error, now));
+        let size = self.look(now).await;
         let confirmed = self.ask_registries(now).await?;
         self.write_feed()?;
         Ok(Step {
@@ -219,37 +227,26 @@ impl Monitor {
     }
 
     /// Reads what is new.
-    async fn look(&mut self) -> Result<u64, Error> {
-        let source = self.settings.log.clone();
-        let before = self.state.latest()?;
-        let signed = source.checkpoint().await?;
-        self.trust.signers(&signed, &source.place("checkpoint"))?;
-        let mut tree = self.hold_to_memory(before.as_ref(), &signed).await?;
+    async fn look(&mut self, now: u64) -> Result<u64, Error> {
+        let remembered = Remembered::of(&self.states)?;
+        let shown = self.checkpoint(now).await?;
+        let mut tree = remembered.hold(&self.settings.log, &shown, now).await?;
+        let size = tree.checkpoint().size;
         match self.settings.follow.clone() {
-            Follow::Leaves(watch) => self.read_leaves(&mut tree, &watch).await?,
+            Follow::Leaves(watch) => {
+                let read = self.read_leaves(&mut tree, &watch).await;
+                read.map_err(|error| remembered.written(&shown, error, now))?;
+            }
             Follow::Repositories(names) => {
                 let mut failed = Ok(());
                 for name in names {
                     // One that cannot be read hides no other.
-                    failed = failed.and(self.read_repository(&name).await);
+                    failed = failed.and(self.read_repository(&name, now).await);
                 }
                 failed?;
             }
         }
-        Ok(signed.checkpoint().size)
-    }
-
-    async fn hold_to_memory(
-        &self,
-        before: Option<&SignedCheckpoint>,
-        signed: &SignedCheckpoint,
-    ) -> Result<Tree, Error> {
-        if let Some(before) = before {
-            refuse_at_sight(&self.settings.log, before, signed).await?;
-        }
-        let mut tree = Tree::open(&self.settings.log, None, signed).await?;
-        remember(&self.state, before, &mut tree).await?;
-        Ok(tree)
+        Ok(size)
     }
 
     async fn read_leaves(&mut self, tree: &mut Tree, watch: &Watch) -> Result<(), Error> {

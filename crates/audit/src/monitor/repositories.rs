@@ -4,27 +4,20 @@
 //! The proof is at `tags/<host>/<repository>` below the log's prefix (`taglog::verify_prefix`).
 
 use oci::Name;
-use taglog::{MAX_PREFIX_PROOF, verify_prefix};
 
+use super::believing::Remembered;
 use super::event::Event;
 use super::{Monitor, Start};
 use crate::Error;
 
 impl Monitor {
-    pub(super) async fn read_repository(&mut self, name: &Name) -> Result<(), Error> {
-        let path = format!("tags/{name}");
-        let before = self.state.latest()?;
-        let text = self.settings.log.text(&path, MAX_PREFIX_PROOF).await?;
-        let proved = verify_prefix(&text, name, &self.settings.key).map_err(|source| Error::Proof {
-            place: self.settings.log.place(&path),
-            source: Box::new(source),
-        })?;
-        let known =
-            before.as_ref().is_some_and(|before| before.checkpoint() == proved.checkpoint.checkpoint());
-        if !known {
-            self.hold_to_memory(before.as_ref(), &proved.checkpoint).await?;
+    pub(super) async fn read_repository(&mut self, name: &Name, now: u64) -> Result<(), Error> {
+        let remembered = Remembered::of(&self.states)?;
+        let (proved, shown) = self.repository(name, now).await?;
+        if !remembered.has(&shown) {
+            remembered.hold(&self.settings.log, &shown, now).await?;
         }
-        let size = proved.checkpoint.checkpoint().size;
+        let size = shown.signed.checkpoint().size;
         let from = match (self.saved.progress.repositories.get(name.as_str()), self.settings.start) {
             (Some(from), _) => *from,
             (None, Start::Beginning) => 0,

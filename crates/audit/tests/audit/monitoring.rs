@@ -8,15 +8,17 @@ use audit::evidence::{Fault, Verdict, recheck};
 use audit::monitor::{
     EventKind, Follow, Registry, Settings, Start, Step, Undelivered, Watch, Webhook, journal_of,
 };
-use audit::{Error, Monitor};
+use audit::{Error, Monitor, Trust};
 use oci::{Name, RegistryHost};
 use serde_json::Value;
 use taglog::SupersedeRule;
 use testkit::{FakeRegistry, Image, Kind, Quirk, When};
+use tlog::{KeyAlgorithm, Note, SignedCheckpoint, SigningKey};
 use upstream::UpstreamSettings;
 
 use crate::simulator::{
-    Directory, EPOCH, Log, NOW, Receiver, close, digest, impatient, moved, name, seen, supersede, tag, thaw,
+    Directory, EPOCH, Log, NOW, ORIGIN, Receiver, close, cosigner, digest, impatient, moved, name, seen,
+    supersede, tag, thaw,
 };
 
 const SECRET: &str = "of this receiver alone";
@@ -25,6 +27,7 @@ fn settings(log: &Log, directory: &Directory, state: &Directory) -> Settings {
     Settings {
         log: directory.source(),
         key: log.key(),
+        trust: Trust::default(),
         state: state.owned(),
         follow: Follow::Leaves(Watch::everything()),
         start: Start::Beginning,
@@ -292,6 +295,101 @@ async fn a_bundle_that_is_withheld_hides_no_leaf_before_it_and_keeps_nothing_fro
 }
 
 #[tokio::test]
+async fn a_policy_has_to_be_satisfied_before_anything_is_believed() {
+    let witness = cosigner("witness.example/w", 31);
+    let mut log = Log::sample(6, SupersedeRule::Never);
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let mut settings = settings(&log, &directory, &state);
+    let policy = format!("log {}\nwitness w {}\nquorum w\n", log.key(), witness.verifier());
+    settings.trust = Trust::of_policy(&policy).unwrap();
+    let unseen = partly(&settings).await;
+    assert!(matches!(unseen.size, Err(Error::Quorum { .. })) && unseen.events == 0);
+    // Somebody else has already seen more than the witness has cosigned.
+    let mut more = log.clone();
+    more.grow(6..9);
+    directory.write(&more);
+    let elsewhere = Directory::of(&more);
+    audit::audit(
+        &crate::auditing::settings(elsewhere.source(), &log.key(), state.path()),
+        crate::auditing::nowhere,
+    )
+    .await
+    .unwrap();
+    log.cosigners.push((witness.clone(), NOW));
+    directory.put("checkpoint?cosigned", log.note().as_bytes());
+    assert_eq!(step(&settings).await.unwrap().events, 6);
+    more.cosigners.push((witness, NOW));
+    directory.write(&more);
+    assert_eq!(step(&settings).await.unwrap().events, 3);
+    // A view for this monitor alone, which no witness has seen.
+    let mut split = Log::sample(6, SupersedeRule::Never);
+    split.batch([tag(name(0), "v6", &digest("evil"), EPOCH + 6)]);
+    let (for_us, fresh) = (Directory::of(&split), Directory::empty());
+    settings.log = for_us.source();
+    settings.state = fresh.owned();
+    assert!(matches!(partly(&settings).await.size, Err(Error::Quorum { .. })));
+}
+
+#[tokio::test]
+async fn repositories_are_believed_by_the_same_policy() {
+    let witness = cosigner("witness.example/w", 31);
+    let mut log = Log::sample(6, SupersedeRule::Never);
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let mut more = log.clone();
+    more.grow(6..9);
+    log.cosigners.push((witness.clone(), NOW));
+    show_repositories(&more, &directory, &[name(0)]);
+    let mut settings = settings(&log, &directory, &state);
+    settings.follow = Follow::Repositories(vec![Name::parse_canonical(name(0)).unwrap()]);
+    let policy = format!("witness w {}\nquorum w\n", witness.verifier());
+    settings.trust = Trust::of_policy(&policy).unwrap();
+    directory.put("checkpoint?cosigned", log.note().as_bytes());
+    assert!(matches!(partly(&settings).await.size, Err(Error::Quorum { .. })));
+    directory.put(&format!("tags/{}?cosigned", name(0)), log.repository_proof(name(0)).as_bytes());
+    assert_eq!(step(&settings).await.unwrap().events, 2);
+}
+
+#[tokio::test]
+async fn a_log_that_changes_its_key_is_followed_under_both() {
+    let second = SigningKey::from_seed(ORIGIN, KeyAlgorithm::Ed25519, &[2; 32]).unwrap();
+    let mut log = Log::sample(3, SupersedeRule::Never);
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    let mut settings = settings(&log, &directory, &state);
+    settings.trust = settings.trust.and_key(second.verifier()).unwrap();
+    assert_eq!(step(&settings).await.unwrap().events, 3);
+    let by = |log: &Log, both: bool| {
+        let signed: SignedCheckpoint = log.note().parse().unwrap();
+        let mut note =
+            if both { signed.into_note() } else { Note::unsigned(signed.note().text().to_owned()).unwrap() };
+        note.sign(&second).unwrap();
+        directory.write(log);
+        directory.put("checkpoint", note.to_string().as_bytes());
+    };
+    log.grow(3..6);
+    by(&log, true);
+    assert_eq!(step(&settings).await.unwrap().events, 3);
+    log.grow(6..9);
+    by(&log, false);
+    assert_eq!(step(&settings).await.unwrap().events, 3);
+    assert_eq!(lines(&settings).len(), 9);
+    // What the second key showed binds it, too.
+    let mut fork = Log::sample(8, SupersedeRule::Never);
+    fork.batch([tag(name(0), "evil", &digest("evil"), EPOCH + 9)]);
+    by(&fork, false);
+    let Err(Error::Caught { evidence, .. }) = partly(&settings).await.size else { panic!() };
+    assert_eq!(evidence.log, second.verifier());
+    // Another log is none of ours, whatever else a policy knows.
+    let other = Log::begin(
+        "other.example/log",
+        3,
+        &taglog::Leaf::Log { supersede: SupersedeRule::Never, previous: None },
+    );
+    settings.trust = settings.trust.and_key(other.key()).unwrap();
+    directory.write(&other);
+    assert!(matches!(partly(&settings).await.size, Err(Error::UntrustedLog { .. })));
+}
+
+#[tokio::test]
 async fn the_feed_holds_the_newest_events_first() {
     let mut log = Log::sample(150, SupersedeRule::Never);
     let (directory, state) = (Directory::of(&log), Directory::empty());
@@ -545,7 +643,7 @@ async fn verifying_auditing_and_monitoring_can_be_spawned() {
     let verify_settings = audit::verify::Settings {
         reference: oci::Reference::parse("alpine").unwrap(),
         proof: audit::verify::Proof::Server(directory.source()),
-        trust: audit::Trust::default(),
+        trust: Trust::default(),
         max_age: None,
         allow_superseded: false,
         state: None,
