@@ -9,11 +9,15 @@ use std::time::Instant;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
+use witness::feeder::Counters;
+
 use crate::app::App;
 use crate::edge::body::Body;
 use crate::edge::certificates::Certificates;
 use crate::edge::respond::text;
 
+/// The label of what a witness says that has seen more.
+const AHEAD: &str = "ahead";
 /// How many times as long as a pull waits for cosignatures the service as a whole is called ready without them.
 const PATIENCE: u32 = 6;
 
@@ -46,6 +50,16 @@ pub(crate) fn ready(app: &App) -> Response<Body> {
         for why in health.expired.iter().chain(&health.last_error) {
             // New tags wait for Rekor; what is recorded does not.
             let _infallible = writeln!(page, "records cannot be logged in Rekor: {why}");
+        }
+    }
+    if health.read_only.is_none() {
+        for (witness, counts) in app.witnesses.iter().flat_map(Counters::snapshot) {
+            if counts.failed.contains_key(AHEAD) {
+                let _infallible = writeln!(
+                    page,
+                    "the witness `{witness}` has said that it has seen a longer log than this one, and proved nothing; if the store was put back from a copy, stop the service and rebuild it with `tlogistry restore --from EXPORT|URL`"
+                );
+            }
         }
     }
     let failing = [

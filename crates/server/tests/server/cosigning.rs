@@ -57,6 +57,14 @@ async fn in_best_effort_mode_no_answer_of_a_witness_holds_up_a_first_pull() {
             assert!(is_recorded(&proof_of(&service, tag).await, tag, &witnessed), "{say:?}");
         }
         witnessed.witness().asked_beyond(0).await;
+        if say == Say::Status(409, "1000000\n") {
+            until("it is told", async || {
+                let said = service.get("/readyz").await;
+                said.status == 200
+                    && said.text().contains("has seen a longer log than this one, and proved nothing")
+            })
+            .await;
+        }
         let checkpoint = service.get("/log/checkpoint").await;
         assert!(!witnessed.satisfied_by(checkpoint.text()), "{say:?}");
         witnessed.witness().say(Say::Truth);
@@ -333,7 +341,11 @@ async fn in_best_effort_mode_two_witnesses_are_believed_without_a_proof_where_th
             }
             let service = witnessed.place.start().await;
             if !at_the_start {
-                ready(&service).await;
+                until("all are asked and at rest", async || {
+                    let metrics = service.get("/metrics").await;
+                    metrics.text().matches("what=\"cosigned\"} 1\n").count() == 3
+                })
+                .await;
                 say(Say::Status(409, "1000000\n"));
                 witnessed.place.push("team/app", "v1");
                 assert_eq!(service.pull("team/app", "v1").await.status, 200);
