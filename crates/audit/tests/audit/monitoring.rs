@@ -1,24 +1,21 @@
-//! Following logs: events, receivers, restarts, registries.
+//! Following logs: events, receivers, restarts, repositories.
+
+mod registries;
+mod trusting;
 
 use crate::knowing;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use audit::evidence::{Fault, Verdict, recheck};
-use audit::monitor::{
-    EventKind, Follow, Registry, Settings, Start, Step, Undelivered, Watch, Webhook, journal_of,
-};
+use audit::monitor::{Follow, Settings, Start, Step, Undelivered, Watch, Webhook, journal_of};
 use audit::{Error, Monitor, Trust};
-use oci::{Name, RegistryHost};
+use oci::Name;
 use serde_json::Value;
 use taglog::SupersedeRule;
-use testkit::{FakeRegistry, Image, Kind, Quirk, When};
-use tlog::{KeyAlgorithm, Note, SignedCheckpoint, SigningKey};
-use upstream::UpstreamSettings;
 
 use crate::simulator::{
-    Directory, EPOCH, Log, NOW, ORIGIN, Receiver, close, cosigner, digest, impatient, moved, name, seen,
-    supersede, tag, thaw,
+    Directory, EPOCH, Log, NOW, Receiver, close, digest, impatient, moved, name, seen, supersede, tag, thaw,
 };
 
 const SECRET: &str = "of this receiver alone";
@@ -295,101 +292,6 @@ async fn a_bundle_that_is_withheld_hides_no_leaf_before_it_and_keeps_nothing_fro
 }
 
 #[tokio::test]
-async fn a_policy_has_to_be_satisfied_before_anything_is_believed() {
-    let witness = cosigner("witness.example/w", 31);
-    let mut log = Log::sample(6, SupersedeRule::Never);
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    let policy = format!("log {}\nwitness w {}\nquorum w\n", log.key(), witness.verifier());
-    settings.trust = Trust::of_policy(&policy).unwrap();
-    let unseen = partly(&settings).await;
-    assert!(matches!(unseen.size, Err(Error::Quorum { .. })) && unseen.events == 0);
-    // Somebody else has already seen more than the witness has cosigned.
-    let mut more = log.clone();
-    more.grow(6..9);
-    directory.write(&more);
-    let elsewhere = Directory::of(&more);
-    audit::audit(
-        &crate::auditing::settings(elsewhere.source(), &log.key(), state.path()),
-        crate::auditing::nowhere,
-    )
-    .await
-    .unwrap();
-    log.cosigners.push((witness.clone(), NOW));
-    directory.put("checkpoint?cosigned", log.note().as_bytes());
-    assert_eq!(step(&settings).await.unwrap().events, 6);
-    more.cosigners.push((witness, NOW));
-    directory.write(&more);
-    assert_eq!(step(&settings).await.unwrap().events, 3);
-    // A view for this monitor alone, which no witness has seen.
-    let mut split = Log::sample(6, SupersedeRule::Never);
-    split.batch([tag(name(0), "v6", &digest("evil"), EPOCH + 6)]);
-    let (for_us, fresh) = (Directory::of(&split), Directory::empty());
-    settings.log = for_us.source();
-    settings.state = fresh.owned();
-    assert!(matches!(partly(&settings).await.size, Err(Error::Quorum { .. })));
-}
-
-#[tokio::test]
-async fn repositories_are_believed_by_the_same_policy() {
-    let witness = cosigner("witness.example/w", 31);
-    let mut log = Log::sample(6, SupersedeRule::Never);
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut more = log.clone();
-    more.grow(6..9);
-    log.cosigners.push((witness.clone(), NOW));
-    show_repositories(&more, &directory, &[name(0)]);
-    let mut settings = settings(&log, &directory, &state);
-    settings.follow = Follow::Repositories(vec![Name::parse_canonical(name(0)).unwrap()]);
-    let policy = format!("witness w {}\nquorum w\n", witness.verifier());
-    settings.trust = Trust::of_policy(&policy).unwrap();
-    directory.put("checkpoint?cosigned", log.note().as_bytes());
-    assert!(matches!(partly(&settings).await.size, Err(Error::Quorum { .. })));
-    directory.put(&format!("tags/{}?cosigned", name(0)), log.repository_proof(name(0)).as_bytes());
-    assert_eq!(step(&settings).await.unwrap().events, 2);
-}
-
-#[tokio::test]
-async fn a_log_that_changes_its_key_is_followed_under_both() {
-    let second = SigningKey::from_seed(ORIGIN, KeyAlgorithm::Ed25519, &[2; 32]).unwrap();
-    let mut log = Log::sample(3, SupersedeRule::Never);
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    settings.trust = settings.trust.and_key(second.verifier()).unwrap();
-    assert_eq!(step(&settings).await.unwrap().events, 3);
-    let by = |log: &Log, both: bool| {
-        let signed: SignedCheckpoint = log.note().parse().unwrap();
-        let mut note =
-            if both { signed.into_note() } else { Note::unsigned(signed.note().text().to_owned()).unwrap() };
-        note.sign(&second).unwrap();
-        directory.write(log);
-        directory.put("checkpoint", note.to_string().as_bytes());
-    };
-    log.grow(3..6);
-    by(&log, true);
-    assert_eq!(step(&settings).await.unwrap().events, 3);
-    log.grow(6..9);
-    by(&log, false);
-    assert_eq!(step(&settings).await.unwrap().events, 3);
-    assert_eq!(lines(&settings).len(), 9);
-    // What the second key showed binds it, too.
-    let mut fork = Log::sample(8, SupersedeRule::Never);
-    fork.batch([tag(name(0), "evil", &digest("evil"), EPOCH + 9)]);
-    by(&fork, false);
-    let Err(Error::Caught { evidence, .. }) = partly(&settings).await.size else { panic!() };
-    assert_eq!(evidence.log, second.verifier());
-    // Another log is none of ours, whatever else a policy knows.
-    let other = Log::begin(
-        "other.example/log",
-        3,
-        &taglog::Leaf::Log { supersede: SupersedeRule::Never, previous: None },
-    );
-    settings.trust = settings.trust.and_key(other.key()).unwrap();
-    directory.write(&other);
-    assert!(matches!(partly(&settings).await.size, Err(Error::UntrustedLog { .. })));
-}
-
-#[tokio::test]
 async fn the_feed_holds_the_newest_events_first() {
     let mut log = Log::sample(150, SupersedeRule::Never);
     let (directory, state) = (Directory::of(&log), Directory::empty());
@@ -435,141 +337,6 @@ async fn forks_and_steps_back_are_caught_with_evidence() {
         settings.log = directory.source();
         assert_eq!(step(&settings).await.unwrap().events, 0);
     }
-}
-
-/// A registry that is configured as `ghcr.io`, and a client that asks it.
-fn registry() -> (FakeRegistry, Registry) {
-    let fake = FakeRegistry::start_blocking();
-    let host = RegistryHost::canonicalize("ghcr.io").unwrap();
-    let upstream = UpstreamSettings { url: Some(fake.url().parse().unwrap()), ..UpstreamSettings::default() };
-    let mut settings =
-        upstream::Settings { upstreams: [(host, upstream)].into(), ..upstream::Settings::default() };
-    settings.timeouts.retry = std::time::Duration::ZERO;
-    // An hour passes whenever somebody looks: what is left alone for a while is asked again by then.
-    let (start, looks) = (std::time::Instant::now(), std::sync::atomic::AtomicU32::new(0));
-    settings.clock = upstream::Clock::by(move || {
-        start
-            + std::time::Duration::from_secs(3_600) * looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-    });
-    let client = upstream::Client::new(settings).unwrap();
-    let watch = Watch::new(|tag| tag.name.host().as_str() == "ghcr.io");
-    (fake, Registry { client, watch })
-}
-
-fn first_seen(log: &mut Log, tag_name: &str, digest: &str) {
-    log.batch([tag("ghcr.io/org/app", tag_name, digest, EPOCH)]);
-}
-
-#[tokio::test]
-async fn a_first_digest_that_the_registry_never_served_is_reported() {
-    let (fake, registry) = registry();
-    let images: Vec<Image> = (0..4).map(|_| Image::unique()).collect();
-    let mut log = Log::new(SupersedeRule::Never);
-    // As it is; moved since; gone but still there by digest.
-    fake.push_image("org/app", "same", &images[0]);
-    fake.push_image("org/app", "moved", &images[1]);
-    fake.push_image("org/app", "moved", &images[2]);
-    fake.push_image("org/app", "gone", &images[3]);
-    fake.delete_tag("org/app", "gone");
-    fake.push_image("org/app", "lied-about", &images[2]);
-    for (tag, image) in [("same", 0), ("moved", 1), ("gone", 3)] {
-        first_seen(&mut log, tag, &images[image].digest);
-    }
-    first_seen(&mut log, "lied-about", &digest("never there"));
-    first_seen(&mut log, "made-up", &digest("never there"));
-    // Not watched, and so not asked about.
-    log.batch([tag("quay.io/a/b", "v1", &digest("x"), EPOCH)]);
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    settings.registry = Some(registry);
-    settings.feed = Some(state.path().join("feed.xml"));
-    let first = step(&settings).await.unwrap();
-    assert_eq!((first.events, first.confirmed, first.pending), (6 + 4, 1, 0));
-    let events = lines(&settings);
-    let of_kind = |kind| events.iter().filter(move |event| event["kind"] == kind).collect::<Vec<_>>();
-    let references = |reports: &[&Value]| {
-        reports.iter().map(|event| event["reference"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    // The registry has them, but anybody can push a digest.
-    let reports = of_kind("not-confirmed");
-    assert_eq!(references(&reports), ["ghcr.io/org/app:moved", "ghcr.io/org/app:gone"]);
-    assert_eq!(
-        (&reports[0]["digest"], &reports[0]["other"]),
-        (&Value::from(&*images[1].digest), &Value::from(&*images[2].digest))
-    );
-    assert!(reports[0]["text"].as_str().unwrap().contains("nothing there shows that the tag ever meant it"));
-    assert!(reports[1]["reason"].as_str().unwrap().contains("no such tag") && reports[1]["other"].is_null());
-    let reports = of_kind("never-served");
-    assert_eq!(references(&reports), ["ghcr.io/org/app:lied-about", "ghcr.io/org/app:made-up"]);
-    assert_eq!(reports[0]["other"].as_str(), Some(&*images[2].digest));
-    assert!(reports[0]["reason"].as_str().unwrap().contains(&images[2].digest));
-    assert!(reports[1]["reason"].as_str().unwrap().contains("no such tag"));
-    let feed = fs::read_to_string(state.path().join("feed.xml")).unwrap();
-    for kind in ["not-confirmed", "never-served"] {
-        assert_eq!(feed.matches(&format!("<category term=\"{kind}\"/>")).count(), 2, "{feed}");
-    }
-    let second = step(&settings).await.unwrap();
-    assert_eq!((second.events, second.confirmed, second.pending), (0, 0, 0));
-}
-
-#[tokio::test]
-async fn a_registry_that_cannot_be_asked_is_asked_again_later_and_given_up_in_the_end() {
-    let (fake, registry) = registry();
-    let image = Image::unique();
-    fake.push_image("org/app", "v1", &image);
-    let mut log = Log::new(SupersedeRule::Never);
-    first_seen(&mut log, "v1", &image.digest);
-    first_seen(&mut log, "v2", &digest("x"));
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    settings.registry = Some(registry);
-    let broken = When::kind(Kind::Manifest).reference("v2");
-    fake.quirk(Quirk::Status(503));
-    let mut monitor = Monitor::open(settings.clone()).unwrap();
-    assert_eq!(monitor.step(NOW).await.unwrap().pending, 2);
-    let asked = fake.total();
-    // Too early.
-    assert_eq!(monitor.step(NOW + 59).await.unwrap().pending, 2);
-    assert_eq!(fake.total(), asked);
-    drop(monitor);
-    fake.clear();
-    fake.quirk_when(broken, Quirk::Status(503));
-    let mut monitor = Monitor::open(settings.clone()).unwrap();
-    let later = monitor.step(NOW + 60).await.unwrap();
-    assert_eq!((later.confirmed, later.pending), (1, 1));
-    let (mut now, mut given_up) = (NOW, 0);
-    for _day in 0..20 {
-        now += 24 * 3_600;
-        given_up += monitor.step(now).await.unwrap().events;
-    }
-    assert_eq!(given_up, 1);
-    assert_eq!(monitor.step(now).await.unwrap().pending, 0);
-    let journal = fs::read_to_string(journal_of(&settings.state, &settings.key).unwrap()).unwrap();
-    let last: Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
-    assert_eq!(last["kind"], EventKind::Unchecked.as_str());
-    assert!(last["reason"].as_str().unwrap().contains("503"), "{last}");
-}
-
-#[tokio::test]
-async fn a_crash_loses_no_question_to_a_registry() {
-    let (_fake, registry) = registry();
-    let mut log = Log::new(SupersedeRule::Never);
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    settings.registry = Some(registry);
-    step(&settings).await.unwrap();
-    let progress = fs::read(monitor_file(&settings, "progress.json")).unwrap();
-    first_seen(&mut log, "v1", &digest("never there"));
-    directory.write(&log);
-    step(&settings).await.unwrap();
-    let journal = fs::read_to_string(monitor_file(&settings, "events.jsonl")).unwrap();
-    assert_eq!(journal.lines().count(), 2);
-    // The event was written, progress was not, and so neither was the question.
-    fs::write(monitor_file(&settings, "progress.json"), &progress).unwrap();
-    let first_line = journal.lines().next().unwrap();
-    fs::write(monitor_file(&settings, "events.jsonl"), format!("{first_line}\n")).unwrap();
-    step(&settings).await.unwrap();
-    assert_eq!(fs::read_to_string(monitor_file(&settings, "events.jsonl")).unwrap(), journal);
 }
 
 fn show_repositories(log: &Log, directory: &Directory, names: &[&str]) {
