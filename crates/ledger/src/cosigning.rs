@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
-use tlog::{Checkpoint, Hash, SignatureLine};
+use tlog::{Checkpoint, Hash, SignatureLine, SignedCheckpoint};
 use tokio::sync::watch;
 
 use crate::batch::Work;
@@ -13,6 +13,7 @@ use crate::cosignatures::{self, Cosigned};
 use crate::error::{AppendError, CosignError, Error, ReadOnly};
 use crate::ledger::Ledger;
 use crate::published::{Published, Signed};
+use crate::shared::Shared;
 use crate::submission::{Appended, Submission};
 use crate::tiles;
 
@@ -119,10 +120,33 @@ impl Ledger {
     /// A witness has seen `reported` leaves, which are more than there are here: the store was rolled back. From here on
     /// nothing is recorded or signed, and nothing is proved.
     pub fn declare_rollback(&self, reported: u64) {
+        self.stop(ReadOnly::RolledBack { head: self.shared().newest.load().size, guard: reported });
+    }
+
+    /// Holds a checkpoint that somebody else has kept against this log. One that bears the signature of this log and is
+    /// not of the tree here proves that the store was rolled back: from here on nothing is recorded, signed or proved, and
+    /// the answer says why. Any other one changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn confront(&self, kept: &SignedCheckpoint) -> Result<Option<ReadOnly>, Error> {
         let shared = self.shared();
-        let read_only = ReadOnly::RolledBack { head: shared.newest.load().size, guard: reported };
-        tracing::error!(why = %read_only, "a witness has seen a longer log; the ledger is read-only");
-        let _known_before = shared.rolled_back.set(read_only);
+        let Some(kept) = shared.keys.all().find_map(|key| kept.verify(key).ok()) else { return Ok(None) };
+        let newest = shared.newest.load_full();
+        let read_only = if kept.size > newest.size {
+            ReadOnly::RolledBack { head: newest.size, guard: kept.size }
+        } else if kept.size == 0 || shared.alarmed(root_at(&newest, shared, kept.size))? == kept.root {
+            return Ok(None);
+        } else {
+            ReadOnly::Forked { size: kept.size }
+        };
+        self.stop(read_only.clone());
+        Ok(Some(read_only))
+    }
+
+    fn stop(&self, read_only: ReadOnly) {
+        tracing::error!(why = %read_only, "witnesses have seen more of this log than there is; the ledger is read-only");
+        let _known_before = self.shared().rolled_back.set(read_only);
     }
 
     /// What the log signed at `size`, computed from tiles that are compared with the newest tree.
@@ -133,16 +157,21 @@ impl Ledger {
         if size < 2 || size > newest.size {
             return Err(not_signed);
         }
-        let root = if size == newest.size {
-            newest.root
-        } else {
+        if size < newest.size {
             let last = shared.alarmed(tiles::leaf(&newest.edge, &shared.readers, size - 1))?;
             if !matches!(last.leaf, taglog::Leaf::Index { .. }) {
                 return Err(not_signed);
             }
-            let tree = shared.alarmed(tiles::earlier(&newest.edge, &shared.readers, size))?;
-            tree.frontier().map_err(Error::from)?.root()
-        };
+        }
+        let root = shared.alarmed(root_at(&newest, shared, size))?;
         Ok(Checkpoint { origin: self.origin().to_owned(), size, root })
     }
+}
+
+/// Of the first `size` leaves, which there are.
+fn root_at(newest: &Signed, shared: &Shared, size: u64) -> Result<Hash, Error> {
+    if size == newest.size {
+        return Ok(newest.root);
+    }
+    Ok(tiles::earlier(&newest.edge, &shared.readers, size)?.frontier()?.root())
 }

@@ -90,13 +90,13 @@ pub enum ReadOnly {
         path: PathBuf,
     },
     /// The rollback guard is not there.
-    #[error("the rollback guard `{}` is missing: recorded tags are served, nothing new is recorded; put the file (or its volume) back and restart, or rebuild with `tlogistry restore --from EXPORT|URL`", .path.display())]
+    #[error("the rollback guard `{}` is missing: recorded tags are served, nothing new is recorded; put the file (or its volume) back and restart, or, if it is lost for good, rebuild with `tlogistry restore --from EXPORT|URL --guard-lost`", .path.display())]
     GuardMissing {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The rollback guard is there and unreadable.
-    #[error("the rollback guard `{}` is damaged: recorded tags are served, nothing new is recorded; rebuild with `tlogistry restore --from EXPORT|URL`", .path.display())]
+    #[error("the rollback guard `{}` is damaged: recorded tags are served, nothing new is recorded; rebuild with `tlogistry restore --from EXPORT|URL --guard-lost`", .path.display())]
     GuardDamaged {
         /// The guard file.
         path: PathBuf,
@@ -113,7 +113,7 @@ pub enum ReadOnly {
     },
     /// The guard remembers another tree of the same size.
     #[error(
-        "the log was ROLLED BACK: the {size} leaves in its database are not the {size} leaves that were committed; recorded tags are served, nothing is signed; rebuild with `tlogistry restore --from EXPORT|URL`"
+        "the log was ROLLED BACK: the first {size} leaves in its database are not the {size} leaves that were committed; recorded tags are served, nothing is signed; rebuild with `tlogistry restore --from EXPORT|URL`"
     )]
     Forked {
         /// Leaves in the database.

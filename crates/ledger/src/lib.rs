@@ -75,7 +75,7 @@ pub use crate::publication::{Mode, Publication};
 pub use crate::published::{Published, Signed};
 pub use crate::randomness::Randomness;
 pub use crate::record::{Entry, Recorded};
-pub use crate::restore::{RestoreError, Restored, SourceError, restore};
+pub use crate::restore::{LostGuard, RestoreError, Restored, SourceError, restore};
 pub use crate::snapshot::export;
 pub use crate::statistics::Statistics;
 pub use crate::submission::{Appended, ManifestBytes, NotRecorded, Observation, Submission};

@@ -43,6 +43,15 @@ pub struct Restored {
     pub unguarded: bool,
 }
 
+/// What to do where no intact guard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostGuard {
+    /// Restore nothing: the guard is the only thing here that knows whether a copy is the newest.
+    Refuse,
+    /// Make a new one, because somebody has found out elsewhere that the copy is the newest.
+    Replace,
+}
+
 /// A data directory that could not be rebuilt; nothing of it has a name that a server would open.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -95,6 +104,11 @@ pub enum RestoreError {
         /// Leaves that the guard remembers.
         size: u64,
     },
+    /// There is no intact guard, and nobody said that it is lost for good.
+    #[error(
+        "{0}, and only the guard knows whether a copy is the newest: a log restored from an older one would have two histories"
+    )]
+    Unguarded(GuardError),
     /// The guard is of another log, or cannot be read or written.
     #[error(transparent)]
     Guard(#[from] GuardError),
@@ -152,7 +166,8 @@ impl From<BuildError> for RestoreError {
     }
 }
 
-/// Rebuilds the database and, where it is missing or damaged, the guard of `options`, whose key has to be there.
+/// Rebuilds the database and, where it is missing or damaged and `lost` allows it, the guard of `options`, whose key has to
+/// be there.
 /// `checkpoint` is a signed note of the copy, `leaves` are its leaves from the first on; those beyond the checkpoint are
 /// not asked for. `progress` is told how many of how many leaves are done.
 ///
@@ -163,6 +178,7 @@ impl From<BuildError> for RestoreError {
 /// [`RestoreError`]; the directory is then as it was, but for an unfinished file.
 pub fn restore(
     options: &Options,
+    lost: LostGuard,
     checkpoint: &str,
     leaves: impl IntoIterator<Item = Result<Vec<u8>, SourceError>>,
     mut progress: impl FnMut(u64, u64),
@@ -188,7 +204,7 @@ pub fn restore(
     if let Some(configured) = options.origin.clone().filter(|origin| *origin != copy.origin) {
         return Err(RestoreError::OriginDiffers { found: copy.origin, configured });
     }
-    let guard = remembered(options, &verifier)?;
+    let guard = remembered(options, lost, &verifier)?;
     if let Some(mark) = guard.filter(|mark| mark.size > copy.size) {
         return Err(RestoreError::Older { found: copy.size, guard: mark.size });
     }
@@ -219,11 +235,18 @@ pub fn restore(
 }
 
 /// What the guard remembers; `None` for one that is missing or damaged and has to be made again.
-fn remembered(options: &Options, verifier: &VerifierKey) -> Result<Option<Mark>, RestoreError> {
-    match Guard::open(&options.guard_path(), &[identity(verifier)]) {
-        Ok((_, mark)) => Ok(Some(mark)),
-        Err(GuardError::Missing { .. } | GuardError::Damaged { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+fn remembered(
+    options: &Options,
+    lost: LostGuard,
+    verifier: &VerifierKey,
+) -> Result<Option<Mark>, RestoreError> {
+    match (Guard::open(&options.guard_path(), &[identity(verifier)]), lost) {
+        (Ok((_, mark)), _) => Ok(Some(mark)),
+        (Err(GuardError::Missing { .. } | GuardError::Damaged { .. }), LostGuard::Replace) => Ok(None),
+        (Err(error @ (GuardError::Missing { .. } | GuardError::Damaged { .. })), LostGuard::Refuse) => {
+            Err(RestoreError::Unguarded(error))
+        }
+        (Err(error), _) => Err(error.into()),
     }
 }
 

@@ -3,6 +3,9 @@
 //! Never in the way of a pull. What is published because of them is the ledger's decision; who is
 //! asked, and how often, is the configuration's.
 
+mod doubt;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use witness::feeder::{Counters, Pace};
 use witness::{Client, Feeder, Newest, Report, SetupError, Witness, WitnessError};
 
+use self::doubt::Doubt;
 use crate::config::{CosigningConfig, Policies};
 
 /// Reports of witnesses that wait to be stored; more than a round of any policy gives.
@@ -35,26 +39,38 @@ pub enum CosigningError {
 /// The witnesses of one log, ready to be asked.
 pub(crate) struct Cosigning {
     client: Client,
+    /// How long each is waited for at the start, where witnesses are not demanded.
+    patient: Client,
     witnesses: Vec<Witness>,
     policy: tlog::Policy,
     mode: Mode,
     interval: Duration,
     feeder: Feeder,
     newest: watch::Sender<Newest>,
+    /// Cosignatures, to be stored.
     reports: mpsc::Receiver<Report>,
+    /// What witnesses say against the log. Apart, so that nobody's cosignature waits until that is looked into.
+    doubts: mpsc::Receiver<Report>,
 }
 
 impl Cosigning {
-    /// Sets up; asks nobody yet. `None` without witnesses.
-    pub(crate) fn of(config: &CosigningConfig, ledger: &Ledger) -> Result<Option<Self>, CosigningError> {
+    /// Sets up; asks nobody yet. `None` without witnesses. Where they are not demanded, each is waited for at the start for
+    /// `patience` at most, and as long again if it says that it has seen a longer log.
+    pub(crate) fn of(
+        config: &CosigningConfig,
+        ledger: &Ledger,
+        patience: Duration,
+    ) -> Result<Option<Self>, CosigningError> {
         let Some(policy) = config.policies.as_ref().and_then(Policies::witnesses).cloned() else {
             return Ok(None);
         };
         let witnesses = Witness::of_policy(&policy)?;
         let client = Client::new(Client::TIMEOUT)?;
+        let patient = Client::new(patience)?;
         let interval = config.interval.max(SHORTEST_INTERVAL);
         let (newest, asked_for) = watch::channel(newest(ledger));
         let (sender, reports) = mpsc::channel(WAITING);
+        let (doubting, doubts) = mpsc::channel(WAITING);
         let proofs = ledger.clone();
         let feeder = Feeder::new(
             client.clone(),
@@ -64,14 +80,16 @@ impl Cosigning {
             asked_for,
             Arc::new(move |old, new| proofs.consistency_proof(old, new).map_err(Into::into)),
             Box::new(move |report| {
-                if sender.try_send(report).is_err() {
+                let taker = if matches!(report, Report::Cosigned { .. }) { &sender } else { &doubting };
+                if taker.try_send(report).is_err() {
                     tracing::warn!(
-                        "a witness's answer is left out, because those before it are not stored yet"
+                        "a witness's answer is left out, because those before it are not done yet"
                     );
                 }
             }),
         );
-        Ok(Some(Self { client, witnesses, policy, mode: config.mode, interval, feeder, newest, reports }))
+        let mode = config.mode;
+        Ok(Some(Self { client, patient, witnesses, policy, mode, interval, feeder, newest, reports, doubts }))
     }
 
     /// What each witness did so far.
@@ -79,62 +97,31 @@ impl Cosigning {
         self.feeder.counters()
     }
 
-    /// Asks until `stop` resolves. Where the witnesses' quorum is demanded, first whether anybody has seen a longer log.
+    /// Asks until `stop` resolves, first whether anybody has seen a longer log.
     pub(crate) async fn run(self, ledger: Ledger, stop: impl Future<Output = ()> + Send) {
-        let Self { client, witnesses, policy, mode, interval, feeder, newest, mut reports } = self;
+        let Self { client, patient, witnesses, policy, mode, interval, feeder, newest, .. } = self;
+        let (mut reports, mut doubts) = (self.reports, self.doubts);
         let work = async move {
-            if mode == Mode::Require {
-                ask_for_sizes(&client, &witnesses, &policy, interval, &ledger).await;
-            }
+            let doubt = Doubt { witnesses: &witnesses, policy: &policy, ledger: &ledger, client: &client };
+            doubt.ask(mode, &patient, interval).await;
             let follow = follow(&ledger, &newest);
             let store = async {
                 while let Some(report) = reports.recv().await {
                     store(&ledger, report).await;
                 }
             };
-            tokio::join!(follow, store, feeder.run(std::future::pending()));
+            let hear = async {
+                let mut above = BTreeMap::new();
+                while let Some(report) = doubts.recv().await {
+                    doubt.hear(report, &mut above).await;
+                }
+            };
+            tokio::join!(follow, store, hear, feeder.run(std::future::pending()));
         };
         tokio::select! {
             () = work => {}
             () = stop => {}
         }
-    }
-}
-
-/// The rule of the start (design §4): nothing is signed until a quorum of witnesses holds no more than we do. Returns
-/// then, and never once so many hold more that there is no such quorum. One that lies while others are silent decides
-/// nothing.
-async fn ask_for_sizes(
-    client: &Client,
-    witnesses: &[Witness],
-    policy: &tlog::Policy,
-    interval: Duration,
-    ledger: &Ledger,
-) {
-    loop {
-        let signed = ledger.signed().borrow().clone();
-        let checkpoint: SignedCheckpoint = match signed.note.parse() {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => {
-                tracing::error!(%error, "the log's own checkpoint cannot be read; nothing is signed");
-                return std::future::pending().await;
-            }
-        };
-        let sizes = witness::sizes(client, witnesses, &checkpoint).await;
-        for (witness, held) in sizes.above() {
-            tracing::error!(%witness, held, ours = signed.size, "a witness says that it has seen a longer log than ours");
-        }
-        if sizes.allow_signing(policy) {
-            return ledger.release();
-        }
-        if sizes.forbid_signing(policy) {
-            ledger.declare_rollback(sizes.above().map(|(_, held)| held).max().unwrap_or_default());
-            return std::future::pending().await;
-        }
-        tracing::warn!(
-            "the witnesses have not said yet how much of the log they have seen; nothing is signed until they do"
-        );
-        tokio::time::sleep(interval).await;
     }
 }
 

@@ -11,12 +11,16 @@ use http::{Response, StatusCode};
 use ledger::ReadOnly;
 use serde::{Deserialize, Serialize};
 
+use witness::feeder::Counters;
+
 use crate::app::App;
 use crate::auth::Auth;
 use crate::edge::body::Body;
 use crate::edge::certificates::Certificates;
 use crate::edge::respond::text;
 
+/// The label of what a witness says that has seen more.
+const AHEAD: &str = "ahead";
 /// How many times as long as a pull waits for cosignatures the service as a whole is called ready without them.
 const PATIENCE: u32 = 6;
 
@@ -75,6 +79,16 @@ pub(crate) fn readiness(app: &App, told: Told) -> Readiness {
     }
     if app.auth.as_ref().is_some_and(Auth::knows_nobody) {
         page.push_str("nobody may pull: there is neither a user nor a token in the files of `[auth]`\n");
+    }
+    if health.read_only.is_none() {
+        for (witness, counts) in app.witnesses.iter().flat_map(Counters::snapshot) {
+            if counts.failed.contains_key(AHEAD) {
+                let _infallible = writeln!(
+                    page,
+                    "the witness `{witness}` has said that it has seen a longer log than this one, and proved nothing; if the store was put back from a copy, stop the service and rebuild it with `tlogistry restore --from EXPORT|URL`"
+                );
+            }
+        }
     }
     let failing = [
         ("certificate", app.tls.as_ref().and_then(|tls| tls.watched.failing())),

@@ -127,6 +127,8 @@ pub struct Surroundings {
     pub lookup: Lookup,
     /// How long a pull waits for a published checkpoint that covers its record.
     pub cover_timeout: Duration,
+    /// How long each witness is waited for before anything is signed, where their cosignatures are not demanded.
+    pub witness_patience: Duration,
     /// By which clients' rates are counted and logins are remembered.
     pub instants: upstream::Clock,
     /// Between two looks at certificates and users' files.
@@ -140,6 +142,7 @@ impl Default for Surroundings {
             free_space: FreeSpace::system(),
             lookup: Lookup::System,
             cover_timeout: Duration::from_secs(5),
+            witness_patience: Duration::from_secs(3),
             instants: upstream::Clock::default(),
             reload_interval: Duration::from_secs(10),
         }
@@ -194,7 +197,7 @@ impl Service {
         }
         let upstream = upstream::Client::new(upstream_settings(&config, surroundings.lookup))?;
         let admin = admin::Listener::bind(&config.data_dir);
-        let cosigning = Cosigning::of(&config.cosigning, &ledger)?;
+        let cosigning = Cosigning::of(&config.cosigning, &ledger, surroundings.witness_patience)?;
         let witnesses = cosigning.as_ref().map(Cosigning::counters);
         let crowd = Crowd::new(config.limits.connections_per_client, config.trusted_proxies.clone());
         let Surroundings { clock, instants, .. } = surroundings;
@@ -402,7 +405,8 @@ fn open(config: &Config, surroundings: &Surroundings) -> Result<Ledger, ServeErr
         let verifier = Ledger::init(&injected(new_log_options(config)))?;
         tracing::info!(data_dir = %config.data_dir.display(), log_key = %verifier, "made a new log");
     }
-    // In the other mode nothing that witnesses say holds up a record.
-    let hold_until_released = config.cosigning.mode == Mode::Require;
+    // Whoever can be asked is asked before anything is signed.
+    let asks = config.cosigning.policies.as_ref().is_some_and(|policies| policies.witnesses().is_some());
+    let hold_until_released = asks || config.cosigning.mode == Mode::Require;
     Ok(Ledger::open(Options { hold_until_released, ..options })?)
 }

@@ -2,7 +2,7 @@
 //!
 //! Asks nobody anything.
 
-use tlog::{KeyAlgorithm, Policy, VerifierKey};
+use tlog::{Hash, KeyAlgorithm, Policy, VerifierKey};
 use url::Url;
 
 /// A witness that can be asked.
@@ -76,6 +76,16 @@ impl Witness {
     /// Where requests go.
     pub(crate) fn add_checkpoint(&self) -> &Url {
         &self.add_checkpoint
+    }
+
+    /// Where it shows the newest checkpoint that it has cosigned of the log `origin`.
+    pub(crate) fn checkpoint_of(&self, origin: &str) -> Url {
+        let mut url = self.add_checkpoint.clone();
+        // Fails for URLs without a path alone, which this one has.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop().extend([Hash::of(origin).to_hex().as_str(), "checkpoint"]);
+        }
+        url
     }
 }
 

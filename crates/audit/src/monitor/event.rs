@@ -27,7 +27,8 @@ pub struct Event {
     pub reference: Option<String>,
     /// What the tag means by this leaf, or what is in question.
     pub digest: Option<String>,
-    /// What it is opposed to: the digest before a re-pin, or the one that upstream moved to.
+    /// What it is opposed to: the digest before a re-pin, the one that upstream moved to, or what the registry has under
+    /// the tag instead.
     pub other: Option<String>,
     /// Unix seconds, by the leaf.
     pub time: u64,
@@ -55,6 +56,8 @@ pub enum EventKind {
     Closed,
     /// The registry has no manifest of the digest that was recorded at first sight.
     NeverServed,
+    /// The registry has that manifest, but under the tag another one or none: it may have been there once.
+    NotConfirmed,
     /// The registry could not be asked about it.
     Unchecked,
 }
@@ -70,6 +73,7 @@ impl EventKind {
             Self::Seen => "seen",
             Self::Closed => "closed",
             Self::NeverServed => "never-served",
+            Self::NotConfirmed => "not-confirmed",
             Self::Unchecked => "unchecked",
         }
     }
@@ -127,8 +131,14 @@ impl Event {
         Some(Self { number: 0, id, kind, log, index, reference, digest, other, time, reason, text })
     }
 
-    /// What the registry has to say of a first sight.
-    pub(super) fn of_registry(first: &Self, log: &VerifierKey, kind: EventKind, reason: String) -> Self {
+    /// What the registry has to say of a first sight, and what it has `instead`.
+    pub(super) fn of_registry(
+        first: &Self,
+        log: &VerifierKey,
+        kind: EventKind,
+        instead: Option<String>,
+        reason: String,
+    ) -> Self {
         let (reference, digest) =
             (first.reference.clone().unwrap_or_default(), first.digest.clone().unwrap_or_default());
         let text = match kind {
@@ -137,9 +147,15 @@ impl Event {
                     "the registry does not have {digest}, which the log recorded for {reference}: {reason}"
                 )
             }
+            EventKind::NotConfirmed => {
+                format!(
+                    "the registry has {digest}, which the log recorded for {reference}, but nothing there shows that the tag ever meant it: {reason}"
+                )
+            }
             _ => format!("the registry could not be asked about {reference}: {reason}"),
         };
-        Self { number: 0, id: id(log, first.index, kind), kind, reason: Some(reason), text, ..first.clone() }
+        let (id, reason) = (id(log, first.index, kind), Some(reason));
+        Self { number: 0, id, kind, other: instead, reason, text, ..first.clone() }
     }
 }
 

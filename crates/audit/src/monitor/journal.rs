@@ -44,7 +44,7 @@ impl Journal {
         let mut journal =
             Self { file, path: path.to_owned(), end: Position::default(), recent: VecDeque::new() };
         loop {
-            let page = journal.page(journal.end, RECENT)?;
+            let page = journal.read(journal.end, u64::MAX, RECENT)?;
             let Some((_, position)) = page.last() else { break };
             journal.end = *position;
             for (event, _) in page {
@@ -82,11 +82,16 @@ impl Journal {
 
     /// At most `limit` events behind a position, each with the position behind it.
     pub(super) fn page(&self, from: Position, limit: usize) -> Result<Vec<(Event, Position)>, Error> {
+        // What lies behind was not written to its end: it may be gone after a crash, and another event have its number.
+        self.read(from, self.end.number, limit)
+    }
+
+    fn read(&self, from: Position, last: u64, limit: usize) -> Result<Vec<(Event, Position)>, Error> {
         let failed = || Error::file("read", &self.path);
         let mut file = BufReader::new(File::open(&self.path).map_err(failed())?);
         file.seek(SeekFrom::Start(from.offset)).map_err(failed())?;
         let (mut page, mut position) = (Vec::new(), from);
-        while page.len() < limit {
+        while page.len() < limit && position.number < last {
             let mut line = Vec::new();
             let length = file.read_until(b'\n', &mut line).map_err(failed())?;
             if length == 0 || line.last() != Some(&b'\n') {
@@ -205,6 +210,20 @@ mod tests {
         again.append(vec![event(150)]).unwrap();
         assert_eq!(indexes(&again, Position::default()), (0..=150).collect::<Vec<_>>());
         assert_eq!(again.recent().next_back().unwrap().number, 151);
+    }
+
+    #[test]
+    fn nobody_hears_of_an_event_whose_write_did_not_come_to_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events");
+        let mut journal = Journal::open(&path, |_| ()).unwrap();
+        journal.append(vec![event(0)]).unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(line(&Event { number: 2, ..event(7) }).as_bytes()).unwrap();
+        assert_eq!(indexes(&journal, Position::default()), [0]);
+        assert_eq!(indexes(&journal, journal.end()), [] as [u64; 0]);
+        journal.append(vec![event(1)]).unwrap();
+        assert_eq!(indexes(&journal, Position::default()), [0, 1]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! watches as one event: to a journal first, then to everybody who asked for it. It replays no rules;
 //! that is an audit's work.
 
+mod believing;
 mod event;
 mod feed;
 mod journal;
@@ -54,8 +55,10 @@ const LINES: &str = "lines";
 pub struct Settings {
     /// The log.
     pub log: Source,
-    /// Its key.
+    /// Its key, by which its events are named and kept: the first one of a log that changes its key.
     pub key: VerifierKey,
+    /// Other keys of it that are believed, and the policy of cosignatures, if any is demanded.
+    pub trust: Trust,
     /// The directory of our memory.
     pub state: PathBuf,
     /// How the log is followed.
@@ -96,10 +99,10 @@ pub enum Start {
 }
 
 /// What one step did.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct Step {
-    /// Leaves of the log.
-    pub size: u64,
+    /// Leaves of the log; or why it could not be read, or not to its end. What was read before counts all the same.
+    pub size: Result<u64, Error>,
     /// New events.
     pub events: u64,
     /// First sights that their registry confirmed.
@@ -114,7 +117,6 @@ pub struct Step {
 #[derive(Debug)]
 pub struct Monitor {
     settings: Settings,
-    trust: Trust,
     saved: Saved,
     journal: Journal,
     /// Events that are in the journal though progress says that they were not looked at.
@@ -154,10 +156,10 @@ impl Monitor {
     /// # Errors
     ///
     /// [`Error::InUse`], [`Error::Journal`], [`Error::File`], [`Error::Policy`].
-    pub fn open(settings: Settings) -> Result<Self, Error> {
-        let trust = Trust::of_key(settings.key.clone())?;
-        let state = LogState::open(&settings.state, &settings.key)?;
-        let directory = state.directory().join("monitor");
+    pub fn open(mut settings: Settings) -> Result<Self, Error> {
+        settings.trust = settings.trust.and_key(settings.key.clone())?;
+        let own = LogState::open(&settings.state, &settings.key)?;
+        let directory = own.directory().join("monitor");
         fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
         let lock = try_lock(&directory.join("lock"))?;
         let saved = Saved::open(&directory.join("progress.json"))?;
@@ -176,20 +178,21 @@ impl Monitor {
             receivers.push(Receiver::new(webhook, receipt(&webhook.url)?, &settings.http)?);
         }
         let lines = receipt(LINES)?;
-        Ok(Self { settings, trust, saved, journal, written, receivers, lines, fed: None, _lock: lock })
+        Ok(Self { settings, saved, journal, written, receivers, lines, fed: None, _lock: lock })
     }
 
     /// Looks once: reads what is new, asks registries, and tells everybody. `now` in Unix seconds.
     ///
+    /// What the log does not show keeps nobody from hearing of what it showed: that is in [`Step::size`], with
+    /// [`Error::Caught`] where the log is at fault. A receiver that cannot be reached is no error either.
+    ///
     /// # Errors
     ///
-    /// [`Error`]; [`Error::Caught`] where the log is at fault. What was noticed before is in the journal.
-    /// A receiver that cannot be reached is no error.
+    /// Those of our own files.
     pub async fn step(&mut self, now: u64) -> Result<Step, Error> {
         let before = self.journal.len();
-        // Before anything is fetched: what others see in the meantime is no step back of ours.
-        let remembered = Remembered::load(&self.settings.state, &self.trust, now)?;
-        let size = self.look(&remembered, now).await.map_err(|error| remembered.written(error))?;
+        let memory = Remembered::load(&self.settings.state, &self.settings.trust, now)?;
+        let size = self.look(now).await.map_err(|error| memory.written(error));
         let confirmed = self.ask_registries(now).await?;
         self.write_feed()?;
         Ok(Step {
@@ -218,17 +221,20 @@ impl Monitor {
     }
 
     /// Reads what is new.
-    async fn look(&mut self, remembered: &Remembered, now: u64) -> Result<u64, Error> {
-        let source = self.settings.log.clone();
-        let signed = source.checkpoint().await?;
-        let signers = self.trust.signers(&signed, &source.place("checkpoint"))?;
-        let mut tree = remembered.open(&source, &signed, &signers).await?;
+    async fn look(&mut self, now: u64) -> Result<u64, Error> {
+        let signed = self.checkpoint(now).await?;
         match self.settings.follow.clone() {
-            Follow::Leaves(watch) => self.read_leaves(&mut tree, &watch).await?,
+            Follow::Leaves(watch) => {
+                let mut tree = Tree::open(&self.settings.log, None, &signed).await?;
+                self.read_leaves(&mut tree, &watch).await?;
+            }
             Follow::Repositories(names) => {
+                let mut failed = Ok(());
                 for name in names {
-                    self.read_repository(&name, now).await?;
+                    // One that cannot be read hides no other.
+                    failed = failed.and(self.read_repository(&name, now).await);
                 }
+                failed?;
             }
         }
         Ok(signed.checkpoint().size)
@@ -247,8 +253,19 @@ impl Monitor {
         let first_bundle = from / u64::from(TILE_WIDTH);
         let mut fetched = tree.fetcher().ahead(first_bundle..tree.bundles(), AHEAD);
         let (mut events, mut bundles, mut done) = (Vec::new(), 0, from);
+        let mut read = Ok(());
         while let Some(fetched) = fetched.next().await {
-            let bundle = tree.authenticate(fetched?).await?;
+            let bundle = match fetched {
+                Ok(fetched) => tree.authenticate(fetched).await,
+                Err(error) => Err(error),
+            };
+            let bundle = match bundle {
+                Ok(bundle) => bundle,
+                Err(error) => {
+                    read = Err(error);
+                    break;
+                }
+            };
             for (index, bytes) in bundle.leaves().filter(|(index, _)| *index >= from) {
                 events.extend(self.event(index, bytes, watch));
                 done = index + 1;
@@ -258,7 +275,8 @@ impl Monitor {
                 self.note(std::mem::take(&mut events), |progress| progress.size = Some(done))?;
             }
         }
-        self.note(events, |progress| progress.size = Some(done))
+        self.note(events, |progress| progress.size = Some(done))?;
+        read
     }
 
     fn event(&self, index: u64, bytes: &[u8], watch: &Watch) -> Option<Event> {
@@ -277,7 +295,8 @@ impl Monitor {
         let room = MAX_PENDING.saturating_sub(self.saved.progress.pending.len());
         for beyond in pending.split_off(room.min(pending.len())) {
             let why = format!("{MAX_PENDING} others wait for their registries");
-            events.push(Event::of_registry(&beyond.first, &self.settings.key, EventKind::Unchecked, why));
+            let (first, key) = (&beyond.first, &self.settings.key);
+            events.push(Event::of_registry(first, key, EventKind::Unchecked, None, why));
         }
         events.retain(|event| !self.written.contains(&event.id));
         self.journal.append(events)?;

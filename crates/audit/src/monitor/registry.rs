@@ -1,7 +1,8 @@
 //! Asking the real registry, past the proxy, whether it ever served what a log recorded first.
 //!
-//! A registry that has the manifest under its digest bears the log out, even if the tag has moved
-//! since. One that has not either never served it or has deleted it: look into it soon.
+//! A registry that has the manifest under its tag bears the log out. One that has it under its digest
+//! alone may have moved the tag since, or never have had it there: digests are easily pushed. One that
+//! has not either never served it or has deleted it: look into it soon.
 
 use futures_util::{StreamExt as _, stream};
 use oci::{Digest, ManifestSelector, Reference, Selector, Sha256Digest, TagName};
@@ -32,10 +33,10 @@ pub struct Registry {
 
 /// What a registry says.
 enum Said {
-    /// It has the manifest.
+    /// It has the manifest under the tag.
     HasIt,
-    /// It has not.
-    HasNot(String),
+    /// It has not, and this instead.
+    HasNot(EventKind, Option<String>, String),
     /// Nothing.
     Nothing(String),
 }
@@ -60,13 +61,13 @@ impl Monitor {
             .await;
         let (mut confirmed, mut events) = (0, Vec::new());
         for (pending, said) in asked {
-            let (kind, why) = match said {
+            let (kind, instead, why) = match said {
                 Said::HasIt => {
                     confirmed += 1;
                     continue;
                 }
-                Said::HasNot(why) => (EventKind::NeverServed, why),
-                Said::Nothing(why) if pending.tries + 1 >= MAX_TRIES => (EventKind::Unchecked, why),
+                Said::HasNot(kind, instead, why) => (kind, instead, why),
+                Said::Nothing(why) if pending.tries + 1 >= MAX_TRIES => (EventKind::Unchecked, None, why),
                 Said::Nothing(why) => {
                     tracing::debug!(tag = ?pending.first.reference, why, "the registry is asked again later");
                     let wait = FIRST_WAIT.saturating_mul(1 << pending.tries.min(16)).min(LONGEST_WAIT);
@@ -74,7 +75,7 @@ impl Monitor {
                     continue;
                 }
             };
-            events.push(Event::of_registry(&pending.first, &self.settings.key, kind, why));
+            events.push(Event::of_registry(&pending.first, &self.settings.key, kind, instead, why));
         }
         self.note(events, |progress| progress.pending = later)?;
         Ok(confirmed)
@@ -97,15 +98,17 @@ async fn ask(client: &upstream::Client, first: &Event) -> Said {
         return Said::Nothing("the event names no tag".to_owned());
     };
     let by_tag = client.manifest(&tag.name, &ManifestSelector::Tag(tag.tag)).await;
-    let instead = match by_tag {
+    let (instead, why) = match by_tag {
         Ok(manifest) if manifest.digest == digest => return Said::HasIt,
-        Ok(manifest) => format!("the tag is {} there", manifest.digest),
-        Err(error) if error.kind() == ErrorKind::NotFound => "there is no such tag".to_owned(),
+        Ok(manifest) => (Some(manifest.digest.to_string()), format!("the tag is {} there", manifest.digest)),
+        Err(error) if error.kind() == ErrorKind::NotFound => (None, "there is no such tag".to_owned()),
         Err(error) => return Said::Nothing(error.to_string()),
     };
     match client.manifest(&tag.name, &ManifestSelector::Digest(Digest::Sha256(digest))).await {
-        Ok(_) => Said::HasIt,
-        Err(error) if error.kind() == ErrorKind::NotFound => Said::HasNot(instead),
+        Ok(_) => Said::HasNot(EventKind::NotConfirmed, instead, why),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Said::HasNot(EventKind::NeverServed, instead, why)
+        }
         Err(error) => Said::Nothing(error.to_string()),
     }
 }

@@ -4,28 +4,14 @@
 //! The proof is at `tags/<host>/<repository>` below the log's prefix (`taglog::verify_prefix`).
 
 use oci::Name;
-use taglog::{MAX_PREFIX_PROOF, verify_prefix};
 
 use super::event::Event;
 use super::{Monitor, Start};
 use crate::Error;
-use crate::remembered::Remembered;
 
 impl Monitor {
     pub(super) async fn read_repository(&mut self, name: &Name, now: u64) -> Result<(), Error> {
-        let path = format!("tags/{name}");
-        let remembered = Remembered::load(&self.settings.state, &self.trust, now)?;
-        let text = self.settings.log.text(&path, MAX_PREFIX_PROOF).await?;
-        let proved = verify_prefix(&text, name, &self.settings.key).map_err(|source| Error::Proof {
-            place: self.settings.log.place(&path),
-            source: Box::new(source),
-        })?;
-        let signed = &proved.checkpoint;
-        let before = remembered.largest(&signed.checkpoint().origin);
-        if before.is_none_or(|before| before.checkpoint() != signed.checkpoint()) {
-            let signers = self.trust.signers(signed, &self.settings.log.place(&path))?;
-            remembered.open(&self.settings.log, signed, &signers).await?;
-        }
+        let proved = self.repository(name, now).await?;
         let size = proved.checkpoint.checkpoint().size;
         let from = match (self.saved.progress.repositories.get(name.as_str()), self.settings.start) {
             (Some(from), _) => *from,

@@ -1,19 +1,18 @@
-//! Following logs: events, receivers, restarts, registries.
+//! Following logs: events, receivers, restarts, repositories.
+
+mod registries;
+mod trusting;
 
 use crate::knowing;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use audit::evidence::{Fault, Verdict, recheck};
-use audit::monitor::{
-    EventKind, Follow, Registry, Settings, Start, Step, Undelivered, Watch, Webhook, journal_of,
-};
-use audit::{Error, Monitor};
-use oci::{Name, RegistryHost};
+use audit::monitor::{Follow, Settings, Start, Step, Undelivered, Watch, Webhook, journal_of};
+use audit::{Error, Monitor, Trust};
+use oci::Name;
 use serde_json::Value;
 use taglog::SupersedeRule;
-use testkit::{FakeRegistry, Image, Kind, Quirk, When};
-use upstream::UpstreamSettings;
 
 use crate::simulator::{
     Directory, EPOCH, Log, NOW, Receiver, close, digest, impatient, moved, name, seen, supersede, tag, thaw,
@@ -25,6 +24,7 @@ fn settings(log: &Log, directory: &Directory, state: &Directory) -> Settings {
     Settings {
         log: directory.source(),
         key: log.key(),
+        trust: Trust::default(),
         state: state.owned(),
         follow: Follow::Leaves(Watch::everything()),
         start: Start::Beginning,
@@ -39,8 +39,15 @@ fn webhook(url: String) -> Webhook {
     Webhook { url, secret: SECRET.into() }
 }
 
+/// A step that reads the log to its end.
 async fn step(settings: &Settings) -> Result<Step, Error> {
-    Monitor::open(settings.clone()).unwrap().step(NOW).await
+    let step = partly(settings).await;
+    Ok(Step { size: Ok(step.size?), ..step })
+}
+
+/// A step that may not.
+async fn partly(settings: &Settings) -> Step {
+    Monitor::open(settings.clone()).unwrap().step(NOW).await.unwrap()
 }
 
 /// What a reader of lines has not seen yet.
@@ -90,7 +97,7 @@ async fn every_leaf_that_says_something_becomes_one_event() {
     let (directory, state) = (Directory::of(&log), Directory::empty());
     let settings = settings(&log, &directory, &state);
     let step = step(&settings).await.unwrap();
-    assert_eq!((step.size, step.events, step.pending), (log.size(), 7, 0));
+    assert_eq!((step.size.unwrap(), step.events, step.pending), (log.size(), 7, 0));
     let events = lines(&settings);
     let expected = [
         ("first-seen", 2),
@@ -255,6 +262,36 @@ async fn a_receiver_that_is_down_holds_up_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_bundle_that_is_withheld_hides_no_leaf_before_it_and_keeps_nothing_from_receivers() {
+    let log = Log::sample(450, SupersedeRule::Never);
+    let (directory, state, receiver) = (Directory::of(&log), Directory::empty(), Receiver::start());
+    let mut settings = settings(&log, &directory, &state);
+    settings.webhooks = vec![webhook(receiver.url("/hook"))];
+    settings.feed = Some(state.path().join("feed.xml"));
+    let bundle = directory.get("tile/entries/001");
+    directory.remove("tile/entries/001");
+    receiver.answer(&[(400, "not now"), (200, "")]);
+    let first = partly(&settings).await;
+    assert!(matches!(&first.size, Err(Error::Missing { place }) if place.contains("001")), "{first:?}");
+    assert_eq!(first.undelivered.len(), 1);
+    assert!(settings.feed.as_ref().unwrap().exists());
+    let read = lines(&settings);
+    assert_eq!((read.len() as u64, read.last().unwrap()["index"].as_u64()), (first.events, Some(255)));
+    let second = partly(&settings).await;
+    assert!(second.size.is_err() && second.events == 0 && second.undelivered.is_empty());
+    assert_eq!(receiver.posted().len() as u64, first.events + 1);
+    // Nor does a log that shows nothing at all.
+    directory.remove("checkpoint");
+    assert!(partly(&settings).await.size.is_err());
+    directory.write(&log);
+    directory.put("tile/entries/001", &bundle);
+    let rest = step(&settings).await.unwrap();
+    assert_eq!(first.events + rest.events, 450);
+    assert_eq!(lines(&settings).len() as u64, rest.events);
+    assert_eq!(receiver.posted().len(), 451);
+}
+
+#[tokio::test]
 async fn the_feed_holds_the_newest_events_first() {
     let mut log = Log::sample(150, SupersedeRule::Never);
     let (directory, state) = (Directory::of(&log), Directory::empty());
@@ -300,123 +337,6 @@ async fn forks_and_steps_back_are_caught_with_evidence() {
         settings.log = directory.source();
         assert_eq!(step(&settings).await.unwrap().events, 0);
     }
-}
-
-/// A registry that is configured as `ghcr.io`, and a client that asks it.
-fn registry() -> (FakeRegistry, Registry) {
-    let fake = FakeRegistry::start_blocking();
-    let host = RegistryHost::canonicalize("ghcr.io").unwrap();
-    let upstream = UpstreamSettings { url: Some(fake.url().parse().unwrap()), ..UpstreamSettings::default() };
-    let mut settings =
-        upstream::Settings { upstreams: [(host, upstream)].into(), ..upstream::Settings::default() };
-    settings.timeouts.retry = std::time::Duration::ZERO;
-    // An hour passes whenever somebody looks: what is left alone for a while is asked again by then.
-    let (start, looks) = (std::time::Instant::now(), std::sync::atomic::AtomicU32::new(0));
-    settings.clock = upstream::Clock::by(move || {
-        start
-            + std::time::Duration::from_secs(3_600) * looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-    });
-    let client = upstream::Client::new(settings).unwrap();
-    let watch = Watch::new(|tag| tag.name.host().as_str() == "ghcr.io");
-    (fake, Registry { client, watch })
-}
-
-fn first_seen(log: &mut Log, tag_name: &str, digest: &str) {
-    log.batch([tag("ghcr.io/org/app", tag_name, digest, EPOCH)]);
-}
-
-#[tokio::test]
-async fn a_first_digest_that_the_registry_never_served_is_reported() {
-    let (fake, registry) = registry();
-    let images: Vec<Image> = (0..4).map(|_| Image::unique()).collect();
-    let mut log = Log::new(SupersedeRule::Never);
-    // As it is; moved since; gone but still there by digest.
-    fake.push_image("org/app", "same", &images[0]);
-    fake.push_image("org/app", "moved", &images[1]);
-    fake.push_image("org/app", "moved", &images[2]);
-    fake.push_image("org/app", "gone", &images[3]);
-    fake.delete_tag("org/app", "gone");
-    fake.push_image("org/app", "lied-about", &images[2]);
-    for (tag, image) in [("same", 0), ("moved", 1), ("gone", 3)] {
-        first_seen(&mut log, tag, &images[image].digest);
-    }
-    first_seen(&mut log, "lied-about", &digest("never there"));
-    first_seen(&mut log, "made-up", &digest("never there"));
-    // Not watched, and so not asked about.
-    log.batch([tag("quay.io/a/b", "v1", &digest("x"), EPOCH)]);
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    settings.registry = Some(registry);
-    let first = step(&settings).await.unwrap();
-    assert_eq!((first.events, first.confirmed, first.pending), (6 + 2, 3, 0));
-    let events = lines(&settings);
-    let reports: Vec<&Value> = events.iter().filter(|event| event["kind"] == "never-served").collect();
-    let references: Vec<&str> = reports.iter().map(|event| event["reference"].as_str().unwrap()).collect();
-    assert_eq!(references, ["ghcr.io/org/app:lied-about", "ghcr.io/org/app:made-up"]);
-    assert!(reports[0]["reason"].as_str().unwrap().contains(&images[2].digest));
-    assert!(reports[1]["reason"].as_str().unwrap().contains("no such tag"));
-    let second = step(&settings).await.unwrap();
-    assert_eq!((second.events, second.confirmed, second.pending), (0, 0, 0));
-}
-
-#[tokio::test]
-async fn a_registry_that_cannot_be_asked_is_asked_again_later_and_given_up_in_the_end() {
-    let (fake, registry) = registry();
-    let image = Image::unique();
-    fake.push_image("org/app", "v1", &image);
-    let mut log = Log::new(SupersedeRule::Never);
-    first_seen(&mut log, "v1", &image.digest);
-    first_seen(&mut log, "v2", &digest("x"));
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    settings.registry = Some(registry);
-    let broken = When::kind(Kind::Manifest).reference("v2");
-    fake.quirk(Quirk::Status(503));
-    let mut monitor = Monitor::open(settings.clone()).unwrap();
-    assert_eq!(monitor.step(NOW).await.unwrap().pending, 2);
-    let asked = fake.total();
-    // Too early.
-    assert_eq!(monitor.step(NOW + 59).await.unwrap().pending, 2);
-    assert_eq!(fake.total(), asked);
-    drop(monitor);
-    fake.clear();
-    fake.quirk_when(broken, Quirk::Status(503));
-    let mut monitor = Monitor::open(settings.clone()).unwrap();
-    let later = monitor.step(NOW + 60).await.unwrap();
-    assert_eq!((later.confirmed, later.pending), (1, 1));
-    let (mut now, mut given_up) = (NOW, 0);
-    for _day in 0..20 {
-        now += 24 * 3_600;
-        given_up += monitor.step(now).await.unwrap().events;
-    }
-    assert_eq!(given_up, 1);
-    assert_eq!(monitor.step(now).await.unwrap().pending, 0);
-    let journal = fs::read_to_string(journal_of(&settings.state, &settings.key).unwrap()).unwrap();
-    let last: Value = serde_json::from_str(journal.lines().last().unwrap()).unwrap();
-    assert_eq!(last["kind"], EventKind::Unchecked.as_str());
-    assert!(last["reason"].as_str().unwrap().contains("503"), "{last}");
-}
-
-#[tokio::test]
-async fn a_crash_loses_no_question_to_a_registry() {
-    let (_fake, registry) = registry();
-    let mut log = Log::new(SupersedeRule::Never);
-    let (directory, state) = (Directory::of(&log), Directory::empty());
-    let mut settings = settings(&log, &directory, &state);
-    settings.registry = Some(registry);
-    step(&settings).await.unwrap();
-    let progress = fs::read(monitor_file(&settings, "progress.json")).unwrap();
-    first_seen(&mut log, "v1", &digest("never there"));
-    directory.write(&log);
-    step(&settings).await.unwrap();
-    let journal = fs::read_to_string(monitor_file(&settings, "events.jsonl")).unwrap();
-    assert_eq!(journal.lines().count(), 2);
-    // The event was written, progress was not, and so neither was the question.
-    fs::write(monitor_file(&settings, "progress.json"), &progress).unwrap();
-    let first_line = journal.lines().next().unwrap();
-    fs::write(monitor_file(&settings, "events.jsonl"), format!("{first_line}\n")).unwrap();
-    step(&settings).await.unwrap();
-    assert_eq!(fs::read_to_string(monitor_file(&settings, "events.jsonl")).unwrap(), journal);
 }
 
 fn show_repositories(log: &Log, directory: &Directory, names: &[&str]) {
@@ -490,7 +410,7 @@ async fn verifying_auditing_and_monitoring_can_be_spawned() {
     let verify_settings = audit::verify::Settings {
         reference: oci::Reference::parse("alpine").unwrap(),
         proof: audit::verify::Proof::Server(directory.source()),
-        trust: audit::Trust::default(),
+        trust: Trust::default(),
         max_age: None,
         allow_superseded: false,
         allow_observed: false,

@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use audit::Http;
-use audit::monitor::{Follow, Monitor, Registry, Settings, Start, Watch, Webhook};
+use audit::monitor::{Follow, Monitor, Registry, Settings, Start, Step, Watch, Webhook};
 use oci::{Name, TagName};
 use server::policy::Pattern;
-use tlog::VerifierKey;
 
 use super::signals::Signals;
-use super::stranger;
+use super::stranger::{self, Trusting};
 use crate::args::Configuration;
 use crate::error::CommandError;
 use crate::ui::{Answer, Ui};
@@ -21,23 +20,20 @@ use crate::values;
 
 /// Follow a log, and report what happens to tags
 ///
-/// Prints one line of JSON for each tag that is recorded, moved, re-pinned, thawed or seen at a new digest, and for each
-/// first digest that the real registry never served, where `--check` asks it. Every event is printed, fed and sent once,
-/// also over a restart; a webhook gets it again, under the same id, only if this process dies while it is being sent.
+/// Prints one line of JSON for each tag that is recorded, moved, re-pinned, thawed or seen at a new digest, and, where
+/// `--check` asks the real registry, for each first digest that is not there (`never-served`), or is there, but no longer
+/// under its tag, so that nothing shows that it ever was (`not-confirmed`). Every event is printed, fed and sent once, also
+/// over a restart; a webhook gets it again, under the same id, only if this process dies while it is being sent.
+///
+/// With `--policy` only checkpoints count that enough witnesses have cosigned: a log cannot show a history of its own to
+/// this monitor alone.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// URL of the service or of the log, or the directory of an export
     #[arg(value_name = "URL|DIR")]
     log: String,
-    /// The log's verifier key, from somebody you trust
-    #[arg(
-        long,
-        value_name = "VKEY",
-        env = "TLOGISTRY_LOG_KEY",
-        value_parser = values::log_key,
-        required_unless_present = "rekor"
-    )]
-    log_key: Option<VerifierKey>,
+    #[command(flatten)]
+    trusting: Trusting,
     /// Read the configuration's Rekor instead, for entries in the service's name that its bundles do not explain
     #[arg(long, conflicts_with_all = ["watch", "repository", "check", "feed", "webhook", "from_beginning"])]
     rekor: bool,
@@ -71,9 +67,6 @@ pub(crate) struct Args {
     /// How long to wait between two looks
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = values::span)]
     interval: Duration,
-    /// Directory of what was seen before [default: tlogistry/client in the user's state directory]
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
     /// Upstreams are reached as this configuration says
     #[command(flatten)]
     configuration: Configuration,
@@ -81,19 +74,20 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     server::telemetry::log::install(server::config::LogFormat::Text, ui.verbosity().saturating_sub(1));
-    let Some(key) = args.log_key.clone().filter(|_| !args.rekor) else {
-        let directory = stranger::state(args.state_dir.as_deref())?;
+    let state = args.trusting.state()?;
+    if args.rekor {
         let watch = rekor::Watch {
             service: &args.log,
-            directory,
+            directory: state,
             configuration: args.configuration,
             tags: args.tag.iter().map(ToString::to_string).collect(),
             once: args.once,
             interval: args.interval,
         };
         return stranger::wait(rekor::watch(ui, watch));
-    };
-    let state = stranger::state(args.state_dir.as_deref())?;
+    }
+    let trust = args.trusting.trust()?;
+    let key = args.trusting.followed(&trust)?;
     let registry = if args.check.is_empty() {
         None
     } else {
@@ -122,6 +116,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     let settings = Settings {
         log: stranger::log(&args.log)?,
         key,
+        trust,
         state,
         follow,
         start: if args.from_beginning { Start::Beginning } else { Start::Now },
@@ -152,21 +147,9 @@ async fn follow_log(
             stdout.write_all(text.as_bytes())?;
             stdout.flush()
         })?;
-        match looked {
-            Ok(step) => {
-                for undelivered in &step.undelivered {
-                    ui.note(format_args!(
-                        "`{}` did not take an event yet: {}",
-                        undelivered.receiver, undelivered.why
-                    ));
-                }
-                ui.note(format_args!(
-                    "size {}, new events: {}, first sights confirmed: {}, waiting: {}",
-                    step.size, step.events, step.confirmed, step.pending
-                ));
-            }
-            // A log that is at fault is not followed further; one that cannot be reached is asked again.
-            Err(error) if once || error.answer() == audit::Answer::No => return Err(error.into()),
+        match looked.and_then(|step| told(ui, step)) {
+            Ok(()) => {}
+            Err(error) if once || !is_passing(&error) => return Err(error.into()),
             Err(error) => ui.note(format_args!("could not look: {error}")),
         }
         if once {
@@ -177,6 +160,26 @@ async fn follow_log(
             _ = signals.next() => return Ok(()),
         }
     }
+}
+
+/// Says what a step did, and gives what it could not read.
+fn told(ui: &Ui, step: Step) -> Result<(), audit::Error> {
+    let Step { size, events, confirmed, pending, undelivered } = step;
+    for undelivered in &undelivered {
+        ui.note(format_args!("`{}` did not take an event yet: {}", undelivered.receiver, undelivered.why));
+    }
+    let reached = size
+        .as_ref()
+        .map_or("the log could not be read to its end".to_owned(), |size| format!("size {size}"));
+    ui.note(format_args!(
+        "{reached}, new events: {events}, first sights confirmed: {confirmed}, waiting: {pending}"
+    ));
+    size.map(drop)
+}
+
+/// A log that is at fault is not followed further; one that cannot be reached, or whose witnesses are late, is asked again.
+fn is_passing(error: &audit::Error) -> bool {
+    error.answer() != audit::Answer::No || matches!(error, audit::Error::Quorum { .. })
 }
 
 /// Tags that one of the patterns matches.

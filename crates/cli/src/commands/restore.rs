@@ -4,7 +4,7 @@ use std::path::Path;
 
 use audit::Tree;
 use audit::history::AHEAD;
-use ledger::{ExportError, Options, RestoreError, Restored, SourceError};
+use ledger::{ExportError, LostGuard, Options, RestoreError, Restored, SourceError};
 use serde::Serialize;
 use server::config::LogFormat;
 use tlog::SignedCheckpoint;
@@ -16,9 +16,9 @@ use crate::ui::{Answer, Progress, Ui};
 
 /// Rebuild a data directory from a copy of its log
 ///
-/// Replays every leaf of the copy, checks that they are the ones which the log signed, and writes the database and, where
-/// it is lost, the rollback guard. The log key has to be there. A copy that is older than the guard is refused: a log
-/// restored from it would have two histories. Nothing is ever overwritten.
+/// Replays every leaf of the copy, checks that they are the ones which the log signed, and writes the database. The log key
+/// has to be there, and the rollback guard, the only thing here that knows whether a copy is the newest: one that is older
+/// is refused, since a log restored from it would have two histories. Nothing is ever overwritten.
 ///
 /// Manifests are in no copy; each comes back with the next pull of its tag.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,10 @@ pub(crate) struct Args {
     /// The directory of an export, or the URL of a mirror, of the log or of the service
     #[arg(long, value_name = "EXPORT|URL")]
     from: String,
+    /// Make a new rollback guard, as the old one is lost or damaged for good, and take any copy; first ask everybody who
+    /// keeps checkpoints of the log whether this one is the newest
+    #[arg(long)]
+    guard_lost: bool,
     #[command(flatten)]
     configuration: Configuration,
 }
@@ -34,7 +38,8 @@ pub(crate) struct Args {
 const EXAMPLES: &str = "\
 Examples:
   tlogistry restore --from /backups/export
-  tlogistry restore --from https://mirror.example/log";
+  tlogistry restore --from https://mirror.example/log
+  tlogistry restore --from /backups/export --guard-lost";
 
 #[derive(Serialize)]
 struct Rebuilt<'a> {
@@ -51,10 +56,11 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     server::telemetry::log::install(LogFormat::Text, ui.verbosity().saturating_sub(1));
     let options = server::ledger_options(&config);
     let mut progress = ui.progress();
+    let lost = if args.guard_lost { LostGuard::Replace } else { LostGuard::Refuse };
     let restored = if args.from.contains("://") {
-        from_url(&options, &args.from, &mut progress)
+        from_url(&options, lost, &args.from, &mut progress)
     } else {
-        from_directory(&options, Path::new(&args.from), &mut progress)
+        from_directory(&options, lost, Path::new(&args.from), &mut progress)
     };
     drop(progress);
     let Restored { verifier, size, tags, unguarded } = restored?;
@@ -82,16 +88,22 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
 
 fn from_directory(
     options: &Options,
+    lost: LostGuard,
     directory: &Path,
     progress: &mut Progress,
 ) -> Result<Restored, CommandError> {
     let checkpoint = ledger::exported_checkpoint(directory).map_err(no_export)?;
     let size = parsed(&checkpoint)?.checkpoint().size;
-    restore(options, &checkpoint, ledger::exported_leaves(directory, size), progress)
+    restore(options, lost, &checkpoint, ledger::exported_leaves(directory, size), progress)
 }
 
 /// Bundle by bundle, a few of them fetched ahead.
-fn from_url(options: &Options, url: &str, progress: &mut Progress) -> Result<Restored, CommandError> {
+fn from_url(
+    options: &Options,
+    lost: LostGuard,
+    url: &str,
+    progress: &mut Progress,
+) -> Result<Restored, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::new(error).because_of("cannot wait for anything"))?;
     let source = stranger::log(url)?;
@@ -105,17 +117,18 @@ fn from_url(options: &Options, url: &str, progress: &mut Progress) -> Result<Res
         Ok(bundle) => bundle.leaves().map(|(_, leaf)| Ok(leaf.to_vec())).collect(),
         Err(error) => vec![Err(SourceError::from(error))],
     });
-    restore(options, &checkpoint, leaves, progress)
+    restore(options, lost, &checkpoint, leaves, progress)
 }
 
 fn restore(
     options: &Options,
+    lost: LostGuard,
     checkpoint: &str,
     leaves: impl Iterator<Item = Result<Vec<u8>, SourceError>>,
     progress: &mut Progress,
 ) -> Result<Restored, CommandError> {
     let at = |done, total| progress.at("leaves", done, total);
-    ledger::restore(options, checkpoint, leaves, at).map_err(hinted)
+    ledger::restore(options, lost, checkpoint, leaves, at).map_err(hinted)
 }
 
 fn parsed(checkpoint: &str) -> Result<SignedCheckpoint, CommandError> {
@@ -133,6 +146,9 @@ fn hinted(error: RestoreError) -> CommandError {
         RestoreError::KeyMissing { .. } => {
             Some("put the copy of the key back there, or name it with `[log] key_file`")
         }
+        RestoreError::Unguarded(_) => Some(
+            "put it (or its volume) back; if it is lost for good, ask the log's witnesses, auditors and mirrors whether the copy is the newest (`tlogistry audit EXPORT|URL --compare URL`), then add `--guard-lost`",
+        ),
         RestoreError::Checkpoint(_) => Some("is the key that of this very log, and the copy one of it?"),
         RestoreError::Source { .. } => Some("the same command begins anew; another copy may be whole"),
         RestoreError::Short { .. } | RestoreError::Rule(_) | RestoreError::Root { .. } => {

@@ -65,6 +65,17 @@ impl Trusting {
         self.trusted.trust()
     }
 
+    /// The key of the one log that is followed: the first that was given, or that of the policy's log.
+    pub(super) fn followed(&self, trust: &Trust) -> Result<VerifierKey, CommandError> {
+        let given = self.trusted.keys.first();
+        let first = given.or(trust.logs().first()).ok_or(audit::Error::NoKey)?;
+        if given.is_none() && trust.logs().iter().any(|key| key.name() != first.name()) {
+            let several = anyhow::anyhow!("the policy knows several logs, and one is followed");
+            return Err(CommandError::new(several).hinted("say which one with `--log-key VKEY`"));
+        }
+        Ok(first.clone())
+    }
+
     /// Where the memory is.
     pub(super) fn state(&self) -> Result<PathBuf, CommandError> {
         state(self.state_dir.as_deref())

@@ -55,7 +55,17 @@ async fn assert_goes_on(copies: &Copies) {
 async fn a_log_is_restored_from_an_export_into_an_empty_directory_with_its_key() {
     let mut copies = long().await;
     copies.move_with("restored", &["log.key"]);
-    let restored = copies.environment.run(&["restore", "--from", "export"]);
+    insta::assert_snapshot!(copies.environment.run(&["restore", "--from", "export"]), @"
+    exit 2
+    -- stderr
+    error: the rollback guard `$ROOT/restored/guard` is missing, and only the guard knows whether a copy is the newest: a log restored from an older one would have two histories
+
+    hint: put it (or its volume) back; if it is lost for good, ask the log's witnesses, auditors and mirrors whether the copy is the newest (`tlogistry audit EXPORT|URL --compare URL`), then add `--guard-lost`
+    ");
+    for file in ["ledger.db", "guard"] {
+        assert!(!copies.environment.path("restored").join(file).exists(), "{file}");
+    }
+    let restored = copies.environment.run(&["restore", "--from", "export", "--guard-lost"]);
     assert_eq!(restored.stdout, format!("{}\n", copies.vkey));
     insta::assert_snapshot!(restored, @"
     exit 0
@@ -98,7 +108,7 @@ async fn a_running_service_can_be_copied_by_its_url() {
     let (url, log) = (service.url.clone(), format!("{}/log", service.url));
     for (directory, url) in [("one", url), ("two", log)] {
         copies.move_with(directory, &["log.key"]);
-        let arguments = ["restore", "--from", &url, "--output", "json", "-q"];
+        let arguments = ["restore", "--from", &url, "--guard-lost", "--output", "json", "-q"];
         let restored = copies.environment.run(&arguments).succeeded().json();
         assert_eq!((&restored["size"], &restored["tags"]), (&6.into(), &2.into()));
         assert_eq!(restored["verifier_key"], copies.vkey.to_string());
@@ -122,7 +132,7 @@ async fn a_copy_older_than_the_guard_is_refused() {
 #[tokio::test]
 async fn a_copy_that_somebody_changed_is_refused() {
     let mut copies = Copies::exported(&["v1", "v2"]).await;
-    copies.move_with("restored", &["log.key"]);
+    copies.move_with("restored", &["log.key", "guard"]);
     let bundle = copies.environment.path("export/tile/entries/000.p/6");
     let whole = fs::read(&bundle).unwrap();
     let place = whole.windows(4).position(|bytes| bytes == b" v1 ").unwrap();

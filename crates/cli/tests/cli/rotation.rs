@@ -181,7 +181,7 @@ async fn a_successor_holds_every_record_and_clients_follow_it() {
     exit 2
     -- stderr
     error: the log in `$ROOT/home/.local/state/tlogistry` cannot be continued
-      caused by 1: the rollback guard `$ROOT/home/.local/state/tlogistry/guard` is missing: recorded tags are served, nothing new is recorded; put the file (or its volume) back and restart, or rebuild with `tlogistry restore --from EXPORT|URL`
+      caused by 1: the rollback guard `$ROOT/home/.local/state/tlogistry/guard` is missing: recorded tags are served, nothing new is recorded; put the file (or its volume) back and restart, or, if it is lost for good, rebuild with `tlogistry restore --from EXPORT|URL --guard-lost`
 
     hint: name its guard with `--closed-guard FILE`
     ");

@@ -354,3 +354,23 @@ fn a_witness_cosigns_for_a_log_and_counts_for_a_policy() {
     let offline = ["verify", "corp.alt/team/app:v2", "--proof", "v2.tlog-proof", "--policy", "client.policy"];
     scene.run(&[&offline[..], &["--forget"]].concat()).done();
 }
+
+#[test]
+fn a_monitor_believes_only_what_its_policy_is_content_with() {
+    let scene = Scene::new();
+    let made = scene.run(&["witness", "init", "--name", "witness.example/w1"]).succeeded();
+    let policy = format!("log {}\nwitness w1 {}\nquorum w1\n", scene.key, made.stdout.trim_end());
+    scene.environment.write("client.policy", &policy);
+    let own = ["monitor", &scene.service.url, "--once", "--from-beginning"];
+    let refused = scene.run(&[&own[..], &["--policy", "client.policy"]].concat());
+    assert_eq!((refused.status, refused.stdout.as_str()), (1, ""), "{refused}");
+    assert!(refused.stderr.contains("not cosigned as the policy demands"), "{refused}");
+    let other = scene.key.replacen(scene.key.split('+').next().unwrap(), "other.example/log", 1);
+    scene.environment.write("several.policy", &format!("{policy}log {other}\n"));
+    let unclear = scene.run(&[&own[..], &["--policy", "several.policy"]].concat());
+    assert_eq!(unclear.status, 2, "{unclear}");
+    scene.environment.write("client.policy", &policy.replace("quorum w1", "quorum none"));
+    let content = scene.run(&[&own[..], &["--policy", "client.policy"]].concat()).succeeded();
+    assert!(content.stdout.contains("\"kind\":\"first-seen\""), "{content}");
+    assert_eq!(scene.run(&own).status, 2, "somebody's key is needed");
+}

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
-use tlog::{EntriesId, SignatureLine, SignedCheckpoint, TileId, verify_consistency};
+use tlog::{
+    EntriesId, KeyAlgorithm, SignatureLine, SignedCheckpoint, SigningKey, TileId, verify_consistency,
+};
 
 use crate::audit::Auditor;
 use crate::cosigners::{Cosigner, cosigned_by, names_on, policy, two_of_three};
@@ -396,6 +398,52 @@ async fn a_witness_that_has_seen_more_makes_the_ledger_read_only() {
         let refused = ledger.add_cosignatures(size, &[Cosigner::new("w1").line(&newest(&ledger))]).await;
         assert!(refused.is_ok_and(|outcome| outcome.added == 0), "no policy, so nobody is known");
         assert_eq!(newest(&ledger).size, size);
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_somebody_has_kept_proves_a_rollback_and_a_second_history() {
+    let place = Place::new();
+    let kept = |ledger: &Ledger| newest(ledger).note.parse::<SignedCheckpoint>().unwrap();
+    let ledger = place.open();
+    recorded(&ledger, 0..2).await;
+    let (size, common) = (newest(&ledger).size, kept(&ledger));
+    ledger.close().await;
+    drop(ledger);
+    let snapshot = |name: &str| {
+        let directory = place.directory.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        for file in ["ledger.db", "guard", "log.key"] {
+            std::fs::copy(place.data().join(file), directory.join(file)).unwrap();
+        }
+        directory
+    };
+    let copies = ["shorter", "as long", "longer"].map(snapshot);
+    let ledger = place.open();
+    recorded(&ledger, 2..3).await;
+    let more = kept(&ledger);
+    recorded(&ledger, 3..4).await;
+    for honest in [&common, &more] {
+        assert_eq!(ledger.confront(honest).unwrap(), None);
+    }
+    let stranger = SigningKey::from_seed(ledger.origin(), KeyAlgorithm::Ed25519, &[5; 32]).unwrap();
+    let forged = more.checkpoint().clone().sign(&stranger).unwrap();
+    let expected = [
+        ReadOnly::RolledBack { head: size, guard: size + 2 },
+        ReadOnly::Forked { size: size + 2 },
+        ReadOnly::Forked { size: size + 2 },
+    ];
+    for ((data_dir, expected), others) in copies.into_iter().zip(expected).zip(0..) {
+        let ledger = Ledger::open(Options { data_dir, ..place.options() }).unwrap();
+        recorded(&ledger, 10..10 + others).await;
+        for harmless in [&common, &forged] {
+            assert_eq!(ledger.confront(harmless).unwrap(), None);
+        }
+        assert_eq!(ledger.read_only(), None);
+        assert_eq!(ledger.confront(&more).unwrap().as_ref(), Some(&expected));
+        assert_eq!(ledger.read_only(), Some(&expected));
+        let refused = ledger.append(freeze(&numbered(20), &image("20"))).await;
+        assert!(matches!(refused, Err(AppendError::ReadOnly(_))), "{refused:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::place::{
     Place, close, freeze, image, index, keep, key, moved, numbered, observe, supersede, thaw,
 };
 use ledger::{
-    AppendError, Appended, Ledger, Options, ReadOnly, RestoreError, Restored, SourceError,
+    AppendError, Appended, Ledger, LostGuard, Options, ReadOnly, RestoreError, Restored, SourceError,
     exported_checkpoint, exported_leaves, fsck, restore,
 };
 use tlog::{KeyAlgorithm, SigningKey};
@@ -46,7 +46,7 @@ async fn exported(place: &Place) -> PathBuf {
 fn from(options: &Options, export: &std::path::Path) -> Result<Restored, RestoreError> {
     let checkpoint = exported_checkpoint(export).unwrap();
     let size: u64 = checkpoint.lines().nth(1).unwrap().parse().unwrap();
-    restore(options, &checkpoint, exported_leaves(export, size), |_, _| ())
+    restore(options, LostGuard::Refuse, &checkpoint, exported_leaves(export, size), |_, _| ())
 }
 
 /// All rows of the tables that the log decides.
@@ -87,9 +87,15 @@ async fn a_restored_log_is_the_same_to_the_last_row_and_goes_on() {
     lose_database(&place);
     let mut calls = Vec::new();
     let checkpoint = exported_checkpoint(&export).unwrap();
-    let restored = restore(&place.options(), &checkpoint, exported_leaves(&export, 300), |done, total| {
-        calls.push((done, total));
-    });
+    let restored = restore(
+        &place.options(),
+        LostGuard::Refuse,
+        &checkpoint,
+        exported_leaves(&export, 300),
+        |done, total| {
+            calls.push((done, total));
+        },
+    );
     let restored = restored.unwrap();
     assert_eq!((restored.size, restored.tags), (300, 142));
     assert_eq!(calls.last(), Some(&(300, 300)));
@@ -122,7 +128,7 @@ async fn a_restored_log_is_the_same_to_the_last_row_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_lost_or_damaged_guard_is_made_again_and_an_intact_one_is_heeded() {
+async fn a_lost_or_damaged_guard_is_made_again_only_if_that_is_wished_and_an_intact_one_is_heeded() {
     let place = Place::new();
     place.open().append(freeze(&numbered(0), &image("0"))).await.unwrap();
     let guard = place.data().join("guard");
@@ -136,8 +142,17 @@ async fn a_lost_or_damaged_guard_is_made_again_and_an_intact_one_is_heeded() {
             "behind" => fs::write(&guard, &older).unwrap(),
             _ => {}
         }
-        let restored = from(&place.options(), &export).unwrap();
-        assert_eq!(restored.unguarded, matches!(state, "lost" | "damaged"), "{state}");
+        let unguarded = matches!(state, "lost" | "damaged");
+        if unguarded {
+            let refused = from(&place.options(), &export).unwrap_err();
+            assert!(matches!(refused, RestoreError::Unguarded(_)), "{refused}");
+            assert!(!place.data().join("ledger.db").exists());
+            assert_eq!(fs::read(&guard).ok().as_deref(), (state == "damaged").then_some(&b"nonsense"[..]));
+        }
+        let checkpoint = exported_checkpoint(&export).unwrap();
+        let leaves = exported_leaves(&export, 300);
+        let restored = restore(&place.options(), LostGuard::Replace, &checkpoint, leaves, |_, _| ()).unwrap();
+        assert_eq!(restored.unguarded, unguarded, "{state}");
         let ledger = place.open();
         assert!(ledger.read_only().is_none(), "{state}: {:?}", ledger.read_only());
         assert_eq!(ledger.published().unwrap().size, 300, "{state}");
@@ -199,7 +214,8 @@ async fn what_does_not_hold_together_is_not_restored() {
     let checkpoint = exported_checkpoint(&export).unwrap();
     let leaves = || exported_leaves(&export, 300).map(Result::unwrap).collect::<Vec<_>>();
     let with = |checkpoint: &str, leaves: Vec<Vec<u8>>| {
-        restore(&place.options(), checkpoint, leaves.into_iter().map(Ok), |_, _| ()).unwrap_err()
+        restore(&place.options(), LostGuard::Refuse, checkpoint, leaves.into_iter().map(Ok), |_, _| ())
+            .unwrap_err()
     };
     let mut short = leaves();
     short.pop();
@@ -216,7 +232,8 @@ async fn what_does_not_hold_together_is_not_restored() {
     assert!(matches!(with("nonsense", leaves()), RestoreError::Checkpoint(_)));
     let broken =
         (0..300).map(|i| if i == 9 { Err(SourceError::from("gone")) } else { Ok(leaves()[i].clone()) });
-    let broken = restore(&place.options(), &checkpoint, broken.take(12), |_, _| ()).unwrap_err();
+    let broken =
+        restore(&place.options(), LostGuard::Refuse, &checkpoint, broken.take(12), |_, _| ()).unwrap_err();
     assert!(matches!(broken, RestoreError::Source { index: 9, .. }), "{broken}");
     let named = Options { origin: Some("other.example/log".to_owned()), ..place.options() };
     assert!(matches!(from(&named, &export), Err(RestoreError::OriginDiffers { .. })));
@@ -314,7 +331,7 @@ proptest! {
             fs::write(export.join(file), bytes).unwrap();
             let text = fs::read(export.join("checkpoint")).unwrap();
             let Ok(text) = String::from_utf8(text) else { return };
-            let refused = restore(&place.options(), &text, exported_leaves(&export, 14), |_, _| ());
+            let refused = restore(&place.options(), LostGuard::Refuse, &text, exported_leaves(&export, 14), |_, _| ());
             assert!(refused.is_err(), "{at}.{bit}");
         });
     }

@@ -43,10 +43,13 @@ fn asks_for_patience(reply: &Reply) {
 #[tokio::test]
 async fn in_best_effort_mode_no_answer_of_a_witness_holds_up_a_first_pull() {
     for say in BAD {
-        let witnessed = Witnessed::new(1, 1, "").await;
+        let mut witnessed = Witnessed::new(1, 1, "").await;
         witnessed.witness().say(say);
+        if say == Say::Nothing {
+            witnessed.place.witness_patience = Duration::ZERO;
+        }
         let service = witnessed.place.start().await;
-        assert_eq!(service.get("/readyz").await.status, 200, "{say:?}");
+        ready(&service).await;
         for tag in ["v1", "v2"] {
             witnessed.place.push("team/app", tag);
             let pulled = service.pull("team/app", tag).await;
@@ -54,6 +57,14 @@ async fn in_best_effort_mode_no_answer_of_a_witness_holds_up_a_first_pull() {
             assert!(is_recorded(&proof_of(&service, tag).await, tag, &witnessed), "{say:?}");
         }
         witnessed.witness().asked_beyond(0).await;
+        if say == Say::Status(409, "1000000\n") {
+            until("it is told", async || {
+                let said = service.get("/readyz").await;
+                said.status == 200
+                    && said.text().contains("has seen a longer log than this one, and proved nothing")
+            })
+            .await;
+        }
         let checkpoint = service.get("/log/checkpoint").await;
         assert!(!witnessed.satisfied_by(checkpoint.text()), "{say:?}");
         witnessed.witness().say(Say::Truth);
@@ -65,6 +76,7 @@ async fn in_best_effort_mode_no_answer_of_a_witness_holds_up_a_first_pull() {
 async fn what_witnesses_have_cosigned_is_served_beside_what_is_newest() {
     let witnessed = Witnessed::new(1, 1, "").await;
     let service = witnessed.place.start().await;
+    ready(&service).await;
     for tag in ["v1", "v2"] {
         witnessed.place.push("team/app", tag);
     }
@@ -264,19 +276,90 @@ async fn a_snapshot_that_was_put_back_is_found_out_by_those_who_have_seen_more()
     service.stop().await;
 }
 
+/// Until the service has found out that it was rolled back, and says so and what to do.
+async fn found_out(service: &Running) {
+    until("the rollback is found out", async || service.ledger.read_only().is_some()).await;
+    let said = service.get("/readyz").await;
+    assert!(said.status == 503 && said.text().contains("ROLLED BACK"), "{}", said.text());
+    assert!(said.text().contains("tlogistry restore --from"), "{}", said.text());
+}
+
 #[tokio::test]
-async fn in_best_effort_mode_a_longer_log_is_told_and_holds_up_nothing() {
-    let witnessed = Witnessed::new(1, 1, "").await;
-    rolled_back(&witnessed).await;
-    let service = witnessed.place.start().await;
-    until("it is counted", async || {
-        let metrics = service.get("/metrics").await;
-        metrics.text().contains("what=\"ahead\"")
-    })
-    .await;
-    witnessed.place.push("team/app", "v3");
-    assert_eq!(service.pull("team/app", "v3").await.status, 200);
-    assert!(!witnessed.satisfied_by(service.get("/log/checkpoint").await.text()));
+async fn in_best_effort_mode_a_snapshot_that_was_put_back_is_found_out_before_anything_is_signed() {
+    // One that shows what it has seen is enough, whatever the others say.
+    for (threshold, count) in [(1, 1), (1, 3), (2, 3)] {
+        let witnessed = Witnessed::new(threshold, count, "").await;
+        witnessed.witnesses[threshold..].iter().for_each(|witness| witness.say(Say::Status(500, "")));
+        rolled_back(&witnessed).await;
+        for (witness, say) in
+            witnessed.witnesses[1..].iter().zip([Say::Status(500, ""), Say::Status(409, "1\n")])
+        {
+            witness.say(say);
+        }
+        let service = witnessed.place.start().await;
+        let before = service.ledger.signed().borrow().size;
+        witnessed.place.push("team/app", "v3");
+        asks_for_patience(&service.pull("team/app", "v3").await);
+        found_out(&service).await;
+        asks_for_patience(&service.pull("team/app", "v3").await);
+        assert_eq!(service.pull("team/app", "v1").await.status, 200, "what is recorded is served");
+        assert_eq!(service.ledger.signed().borrow().size, before, "nothing is signed");
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn in_best_effort_mode_witnesses_that_come_back_later_still_stop_a_second_history() {
+    // Shorter than what they have seen; as long; longer.
+    for tags in [&[][..], &["v3"], &["v3", "v4"]] {
+        let mut witnessed = Witnessed::new(1, 1, "").await;
+        rolled_back(&witnessed).await;
+        witnessed.witness().say(Say::Nothing);
+        witnessed.place.witness_patience = Duration::ZERO;
+        let service = witnessed.place.start().await;
+        ready(&service).await;
+        for tag in tags {
+            witnessed.place.push("team/app", tag);
+            assert_eq!(service.pull("team/app", tag).await.status, 200);
+        }
+        witnessed.witness().say(Say::Truth);
+        found_out(&service).await;
+        witnessed.place.push("team/app", "v5");
+        asks_for_patience(&service.pull("team/app", "v5").await);
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn in_best_effort_mode_two_witnesses_are_believed_without_a_proof_where_the_others_are_no_quorum() {
+    for (threshold, stops) in [(2, true), (1, false)] {
+        for at_the_start in [true, false] {
+            let witnessed = Witnessed::new(threshold, 3, "").await;
+            let say = |say| witnessed.witnesses[1..].iter().for_each(|witness| witness.say(say));
+            if at_the_start {
+                say(Say::Status(409, "1000000\n"));
+            }
+            let service = witnessed.place.start().await;
+            if !at_the_start {
+                until("all are asked and at rest", async || {
+                    let metrics = service.get("/metrics").await;
+                    metrics.text().matches("what=\"cosigned\"} 1\n").count() == 3
+                })
+                .await;
+                say(Say::Status(409, "1000000\n"));
+                witnessed.place.push("team/app", "v1");
+                assert_eq!(service.pull("team/app", "v1").await.status, 200);
+            }
+            if stops {
+                found_out(&service).await;
+            } else {
+                ready(&service).await;
+                cosigned(&service, &witnessed).await;
+                assert_eq!(service.ledger.read_only(), None);
+            }
+            service.stop().await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -323,8 +406,9 @@ async fn a_new_policy_takes_no_recorded_tag_away() {
 
 #[tokio::test]
 async fn a_silent_witness_does_not_keep_the_service_from_stopping() {
-    for keys in ["", "publish = \"require\""] {
-        let witnessed = Witnessed::new(1, 1, keys).await;
+    for (keys, patience) in [("", 3600), ("", 0), ("publish = \"require\"", 0)] {
+        let mut witnessed = Witnessed::new(1, 1, keys).await;
+        witnessed.place.witness_patience = Duration::from_secs(patience);
         witnessed.witness().say(Say::Nothing);
         let service = witnessed.place.start().await;
         witnessed.witness().asked_beyond(0).await;

@@ -23,6 +23,8 @@ pub(crate) struct Place {
     pub(crate) clock: testkit::Clock,
     /// How long a pull waits for witnesses.
     pub(crate) cover_timeout: Duration,
+    /// How long witnesses that are not demanded are waited for at the start.
+    pub(crate) witness_patience: Duration,
     /// Keys of the file's top level.
     pub(crate) keys: String,
     /// Tables of the file, and keys of `[upstreams."corp.alt"]` first.
@@ -45,6 +47,7 @@ impl Place {
             clock: testkit::Clock::at(START),
             // No test waits for a timer that it does not mean to.
             cover_timeout: Duration::from_secs(3600),
+            witness_patience: Duration::from_secs(3600),
             keys: String::new(),
             tables: String::new(),
         }
@@ -96,6 +99,7 @@ impl Place {
             clock: Clock::new(move || u64::try_from(clock.now()).unwrap()),
             free_space: FreeSpace::new(|_| Ok(u64::MAX)),
             cover_timeout: self.cover_timeout,
+            witness_patience: self.witness_patience,
             ..Surroundings::default()
         }
     }

@@ -125,7 +125,7 @@ async fn answer(
     say: watch::Sender<Say>,
     asked: watch::Sender<usize>,
 ) -> io::Result<Response<Full<Bytes>>> {
-    let url = format!("http://{real}{}", request.uri().path());
+    let (method, url) = (request.method().to_string(), format!("http://{real}{}", request.uri().path()));
     let body = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
     let now = *say.borrow();
     asked.send_modify(|asked| *asked += 1);
@@ -136,7 +136,7 @@ async fn answer(
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Say::Truth | Say::Grease | Say::Lie => {
-            let reply = wire::Request::new("POST", &url).body(body).send().await;
+            let reply = wire::Request::new(&method, &url).body(body).send().await;
             let text = match now {
                 Say::Grease if reply.status == 200 => format!("{0}{1}{0}", strangers(20), reply.text()),
                 Say::Lie if reply.status == 200 => flipped(reply.text()),

@@ -47,6 +47,14 @@ pub(super) async fn judge(
     }
 }
 
+/// The checkpoint that a witness shows.
+pub(super) async fn shown(response: Response) -> Result<SignedCheckpoint, SubmitError> {
+    match response.status().as_u16() {
+        200 => text(response).await?.parse().map_err(SubmitError::Garbage),
+        status => Err(SubmitError::UnexpectedStatus { status }),
+    }
+}
+
 async fn text(mut response: Response) -> Result<String, SubmitError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| SubmitError::unreachable(&error))? {

@@ -60,8 +60,8 @@ pub enum SubmitError {
     /// 200 with a line of the configured key that is no cosignature of our checkpoint.
     #[error("the witness answers with a cosignature that does not verify")]
     Lied,
-    /// 200 with something that is no signature lines.
-    #[error("the witness answers with something that is no cosignatures")]
+    /// 200 with something that is not what was asked for: signature lines, or a checkpoint.
+    #[error("the witness answers with something else than it was asked for")]
     Garbage(#[source] tlog::Error),
     /// A body that is no text.
     #[error("the witness answers with something that is not UTF-8")]

@@ -83,6 +83,20 @@ impl Client {
         self.within(self.ask(witness, checkpoint, 0, Vec::new())).await
     }
 
+    /// The newest checkpoint that `witness` shows of the log `origin`, where it shows any below its submission prefix
+    /// (C2SP tlog-witness, monitoring). Nobody's signature on it is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; whatever is no checkpoint is [`SubmitError::Garbage`].
+    pub async fn shown(&self, witness: &Witness, origin: &str) -> Result<SignedCheckpoint, SubmitError> {
+        self.within(async {
+            let sent = self.http.get(witness.checkpoint_of(origin)).send().await;
+            answer::shown(sent.map_err(|error| SubmitError::unreachable(&error))?).await
+        })
+        .await
+    }
+
     async fn within<T>(&self, asked: impl Future<Output = Result<T, SubmitError>>) -> Result<T, SubmitError> {
         tokio::time::timeout(self.timeout, asked).await.unwrap_or(Err(SubmitError::TimedOut))
     }

@@ -58,6 +58,11 @@ pub enum Report {
         /// Ours.
         ours: u64,
     },
+    /// A witness says that it holds another tree than ours: a proof is wrong for it, or a root.
+    Contradicted {
+        /// By the policy's name.
+        witness: String,
+    },
 }
 
 /// Makes the consistency proof from the first size to the second; short, such as reading a few tiles.
@@ -255,6 +260,9 @@ impl Feeder {
                     );
                     (self.sink)(Report::Ahead { witness: name.to_owned(), held, ours });
                 } else {
+                    if matches!(error, SubmitError::ProofRefused | SubmitError::Conflict) {
+                        (self.sink)(Report::Contradicted { witness: name.to_owned() });
+                    }
                     let cause = error.source().map(ToString::to_string);
                     tracing::warn!(witness = name, %error, cause, "no cosignature");
                 }

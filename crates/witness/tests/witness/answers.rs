@@ -8,7 +8,7 @@ use tlog::{Note, cosign, verify_cosignature};
 use witness::{Client, Cosigned, SubmitError, Witness};
 
 use crate::fake::{Fake, Say, client, grease, key};
-use crate::log::Log;
+use crate::log::{Log, ORIGIN};
 
 /// Submits size 8 to a fake called `w` that is believed to hold `known` leaves.
 async fn submit(fake: &Fake, known: u64) -> Result<Cosigned, SubmitError> {
@@ -247,4 +247,21 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[tokio::test]
+async fn a_witness_is_asked_what_it_shows_of_a_log_and_only_a_checkpoint_is_one() {
+    let checkpoint = Log::new().checkpoint(9);
+    let script = [
+        Say::status(200, checkpoint.to_string()),
+        Say::status(404, "no checkpoint of this log was cosigned yet\n"),
+        Say::status(200, "garbage"),
+        Say::status(200, vec![b'x'; 300 * 1024]),
+    ];
+    let fake = Fake::new("w", script).await;
+    let shown = async || client().shown(&fake.witness(), ORIGIN).await;
+    assert_eq!(shown().await.unwrap(), checkpoint);
+    assert!(matches!(shown().await, Err(SubmitError::UnexpectedStatus { status: 404 })));
+    assert!(matches!(shown().await, Err(SubmitError::Garbage(_))));
+    assert!(matches!(shown().await, Err(SubmitError::TooLarge { .. })));
 }

@@ -146,6 +146,16 @@ async fn a_witness_that_has_seen_more_is_reported() {
 }
 
 #[tokio::test]
+async fn a_witness_to_which_this_is_another_history_is_reported() {
+    for script in [vec![Say::status(422, "")], vec![Say::status(409, "8\n"), Say::status(409, "")]] {
+        let a = Fake::new("a", script).await;
+        let mut fed = Fed::new(&[&a], policy(&["a"], "quorum a\n"), Pace::default(), 8);
+        assert!(!fed.feeder.feed_once().await);
+        assert_eq!(fed.reported(), [Report::Contradicted { witness: "a".to_owned() }]);
+    }
+}
+
+#[tokio::test]
 async fn counters_tell_what_happened() {
     let a = Fake::new("a", [Say::status(500, ""), Say::Cosign(TIME)]).await;
     let mut fed = Fed::new(&[&a], policy(&["a"], "quorum a\n"), Pace::default(), 8);
