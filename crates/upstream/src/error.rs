@@ -152,7 +152,7 @@ pub enum Error {
     #[error(transparent)]
     InvalidManifest(#[from] ManifestError),
     /// Not the JSON that it should be, or too much of it.
-    #[error("the answer is not a list of tags, or a page of more than 4 MiB")]
+    #[error("the answer is no list, or a longer one than 4 MiB")]
     InvalidList,
     /// A registry that is configured and cannot be asked as it is.
     #[error("`[upstreams.\"{host}\"]` cannot be used: {why}")]
