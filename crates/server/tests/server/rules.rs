@@ -57,6 +57,21 @@ async fn a_regular_expression_decides_as_a_glob_does() {
 }
 
 #[tokio::test]
+async fn an_expression_that_denies_every_tag_denies_digests_blobs_and_lists() {
+    let tables = "[[policy]]\nmatch_regex = 'corp\\.alt/evil/.*:[\\w.-]+'\naction = \"deny\"";
+    let place = Place::new().await.tables(tables);
+    let service = place.start().await;
+    for (repository, status) in [("evil/app", 403), ("team/app", 200)] {
+        let image = place.push(repository, "v1");
+        let blob = testkit::sha256_digest(&image.blobs[0]);
+        for path in [format!("manifests/{}", image.digest), format!("blobs/{blob}"), "tags/list".to_owned()] {
+            let reply = service.get(&format!("/v2/corp.alt/{repository}/{path}")).await;
+            assert_eq!(reply.status, status, "{repository}/{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_digest_younger_than_min_age_is_recorded_and_refused_until_it_is_old_enough() {
     let place = Place::new().await.tables(&rule("action = \"freeze\"\nmin_age = \"3d\""));
     let service = place.start().await;
