@@ -31,6 +31,8 @@ impl Client {
         let outcome = outcome.unwrap_or_else(|_late| Err(Error::TimedOut { host: host() }));
         match &outcome {
             Err(error) if error.is_outage() => leave.failed(self.now()),
+            // Its name was never looked up.
+            Err(Error::Busy { .. }) => drop(leave),
             _ => leave.answered(),
         }
         outcome
@@ -89,6 +91,23 @@ mod tests {
         let _taken = endpoint.turns.acquire_many(64).await.unwrap();
         let outcome = client.exchange(&endpoint, async { panic!("asked though it is left alone") }).await;
         assert!(matches!(outcome, Err::<(), _>(Error::Resting { .. })), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_registry_whose_name_was_not_looked_up_has_neither_failed_nor_answered() {
+        let client = Client::new(Settings::default()).unwrap();
+        let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();
+        for _ in 0..5 {
+            let busy = Error::Busy { host: "registry-1.docker.io".to_owned() };
+            assert!(client.exchange(&endpoint, async { Err::<(), _>(busy) }).await.is_err());
+            let down = Error::ServerError { status: 503 };
+            assert!(matches!(
+                client.exchange(&endpoint, async { Err::<(), _>(down) }).await,
+                Err(Error::ServerError { .. })
+            ));
+        }
+        let outcome = client.exchange(&endpoint, async { Ok(1) }).await;
+        assert!(matches!(outcome, Err(Error::Resting { .. })), "{outcome:?}");
     }
 
     #[tokio::test]
