@@ -26,5 +26,5 @@ pub use self::manifest::{MAX_MANIFEST, Manifest, ManifestError};
 pub use self::media_type::ManifestType;
 pub use self::name::{Name, NameError, RegistryHost, Tag, TagName};
 pub use self::reference::{Reference, ReferenceError, Selector};
-pub use self::referrers::{Descriptor, fallback_tag, parse_referrers, referrers_index};
+pub use self::referrers::{Descriptor, Referrers, fallback_tag, referrers_index};
 pub use self::route::{ManifestSelector, Request, Route, RouteError};

@@ -74,10 +74,6 @@ impl Client {
         &self.0.timeouts
     }
 
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.0.clock
-    }
-
     pub(crate) fn now(&self) -> Instant {
         self.0.clock.now()
     }

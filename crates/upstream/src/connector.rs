@@ -38,7 +38,7 @@ pub(crate) struct Connector {
 impl Connector {
     /// By the settings for all registries.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let resolver = Arc::new(PublicResolver::new(settings.lookup.clone()));
+        let resolver = Arc::new(PublicResolver::new(settings));
         Self { timeouts: settings.timeouts, resolver }
     }
 

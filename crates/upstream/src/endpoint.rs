@@ -180,7 +180,8 @@ fn base(url: &Url) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-fn public_base(host: &RegistryHost) -> Option<Url> {
+/// Where a registry is that is reached by its own name.
+pub(crate) fn public_base(host: &RegistryHost) -> Option<Url> {
     let name = if *host == RegistryHost::docker_hub() { DOCKER_HUB_API } else { host.as_str() };
     let url = Url::parse(&format!("https://{name}/")).ok()?;
     // URLs read `8.8.2056` and `010.8.8.8` as addresses: other names, and other records, of what has one already.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use oci::{Digest, ManifestError, Sha256Digest};
 
 use crate::address::Refused;
+use crate::resolver::NoTurn;
 
 /// Characters of what others say, in messages.
 const MAX_WHY: usize = 200;
@@ -152,7 +153,7 @@ pub enum Error {
     #[error(transparent)]
     InvalidManifest(#[from] ManifestError),
     /// Not the JSON that it should be, or too much of it.
-    #[error("the answer is not a list of tags, or a page of more than 4 MiB")]
+    #[error("the answer is no list, or a longer one than 4 MiB")]
     InvalidList,
     /// A registry that is configured and cannot be asked as it is.
     #[error("`[upstreams.\"{host}\"]` cannot be used: {why}")]
@@ -297,6 +298,9 @@ impl Error {
     pub(crate) fn of_client(host: &str, error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::TimedOut { host: host.to_owned() };
+        }
+        if causes(error).any(|cause| cause.is::<NoTurn>()) {
+            return Self::Busy { host: host.to_owned() };
         }
         match causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
             Some(Refused(why)) => Self::HostRefused { host: host.to_owned(), why },

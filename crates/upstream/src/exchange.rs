@@ -2,16 +2,9 @@
 //!
 //! Knows not what is exchanged.
 
-use std::time::{Duration, Instant};
-
 use crate::Error;
-use crate::breaker::Leave;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
-use crate::settings::Clock;
-
-/// An answer that is given up after this long is one that did not come.
-const LATE: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Carries out `work` when it is its turn, unless the registry is left alone. Waiting takes the total time at most,
@@ -31,45 +24,25 @@ impl Client {
             // Late; the semaphore is never closed.
             Ok(Err(_)) | Err(_) => return Err(Error::Busy { host: host() }),
         };
-        let asked = Asked { leave: Some(leave()?), clock: self.clock(), since: self.now() };
+        // Dropped without a verdict when whoever asked gives up: how long clients wait says nothing of the registry, and
+        // one who hangs up early would close it to all. Whether it is down our own time limits find out.
+        let leave = leave()?;
         let outcome = tokio::time::timeout(total, work).await;
         let outcome = outcome.unwrap_or_else(|_late| Err(Error::TimedOut { host: host() }));
-        asked.ended(outcome.as_ref().is_err_and(Error::is_outage));
+        match &outcome {
+            Err(error) if error.is_outage() => leave.failed(self.now()),
+            // Its name was never looked up.
+            Err(Error::Busy { .. }) => drop(leave),
+            _ => leave.answered(),
+        }
         outcome
-    }
-}
-
-/// A question that is on its way.
-struct Asked<'a> {
-    leave: Option<Leave<'a>>,
-    clock: &'a Clock,
-    since: Instant,
-}
-
-impl Asked<'_> {
-    fn ended(mut self, failed: bool) {
-        match self.leave.take() {
-            Some(leave) if failed => leave.failed(self.clock.now()),
-            Some(leave) => leave.answered(),
-            None => {}
-        }
-    }
-}
-
-impl Drop for Asked<'_> {
-    /// Whoever asked gave up. After so long that says something of the registry; else only of whoever asked.
-    fn drop(&mut self) {
-        let now = self.clock.now();
-        if let Some(leave) = self.leave.take()
-            && now.saturating_duration_since(self.since) >= LATE
-        {
-            leave.failed(now);
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use oci::RegistryHost;
 
     use super::*;
@@ -118,6 +91,23 @@ mod tests {
         let _taken = endpoint.turns.acquire_many(64).await.unwrap();
         let outcome = client.exchange(&endpoint, async { panic!("asked though it is left alone") }).await;
         assert!(matches!(outcome, Err::<(), _>(Error::Resting { .. })), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn a_registry_whose_name_was_not_looked_up_has_neither_failed_nor_answered() {
+        let client = Client::new(Settings::default()).unwrap();
+        let endpoint = client.endpoint(&RegistryHost::docker_hub()).unwrap();
+        for _ in 0..5 {
+            let busy = Error::Busy { host: "registry-1.docker.io".to_owned() };
+            assert!(client.exchange(&endpoint, async { Err::<(), _>(busy) }).await.is_err());
+            let down = Error::ServerError { status: 503 };
+            assert!(matches!(
+                client.exchange(&endpoint, async { Err::<(), _>(down) }).await,
+                Err(Error::ServerError { .. })
+            ));
+        }
+        let outcome = client.exchange(&endpoint, async { Ok(1) }).await;
+        assert!(matches!(outcome, Err(Error::Resting { .. })), "{outcome:?}");
     }
 
     #[tokio::test]

@@ -27,6 +27,7 @@ mod settings;
 mod tags;
 mod tls;
 mod token;
+mod turns;
 
 pub use self::blob::{BlobAnswer, BlobMethod, BlobRange, BlobStream};
 pub use self::client::Client;

@@ -2,9 +2,12 @@
 //!
 //! Lists are upstream's word: they are parsed, bounded, and neither recorded nor believed in any other way.
 
+use bytes::Bytes;
 use http::header::{HeaderName, LINK};
 use http::{HeaderMap, Method, StatusCode};
-use oci::{Descriptor, Digest, Link, ManifestSelector, ManifestType, Name, fallback_tag, parse_referrers};
+use oci::{
+    Descriptor, Digest, Link, MAX_MANIFEST, ManifestSelector, ManifestType, Name, Referrers, fallback_tag,
+};
 use url::Url;
 
 use crate::Error;
@@ -13,56 +16,77 @@ use crate::client::Client;
 use crate::endpoint::Endpoint;
 use crate::send::Question;
 
-/// Bytes of one page.
-const MAX_PAGE: usize = 4 * 1024 * 1024;
+/// Bytes of one list, over all pages: ours is one index, and clients read no more of one.
+const MAX_LIST: usize = MAX_MANIFEST;
 /// Pages of one list.
 const MAX_PAGES: usize = 16;
-/// Descriptors of one list, over all pages.
-const MAX_ALL: usize = 10_000;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// A page as it came; it is read once all are there, so that a slow registry makes us hold no more than that.
+struct Page {
+    body: Bytes,
+    /// Whether upstream says that it has left out other artifact types.
+    filtered: bool,
+}
 
 impl Client {
     /// All that refers to `digest`, of one artifact type if that is given.
     ///
     /// # Errors
     ///
-    /// [`Error`]; [`Error::InvalidList`] for a list that is none, or has more than 16 pages.
+    /// [`Error`]; [`Error::InvalidList`] for a list that is none, or has more than 16 pages, 4 MiB or 10,000 descriptors.
     pub async fn referrers(
         &self,
         name: &Name,
         digest: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, Error> {
+        let pages = match self.pages(name, digest, artifact_type).await? {
+            Some(pages) => pages,
+            None => self.fallback(name, digest).await?,
+        };
+        let mut list = Referrers::default();
+        for page in pages {
+            let wanted = artifact_type.filter(|_| !page.filtered);
+            list = list.with(&page.body, wanted).ok_or(Error::InvalidList)?;
+        }
+        Ok(list.into_descriptors())
+    }
+
+    /// What the API answers; `None` where there is none.
+    async fn pages(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Option<Vec<Page>>, Error> {
         let endpoint = self.endpoint(name.host())?;
         let path = format!("v2/{}/referrers/{digest}", name.repository());
         let mut url = endpoint.join(&path)?;
         if let Some(kind) = artifact_type {
             url.query_pairs_mut().append_pair("artifactType", kind);
         }
-        let mut all = Vec::new();
+        let (mut pages, mut room) = (Vec::new(), MAX_LIST);
         for _page in 0..MAX_PAGES {
-            let page = self.referrers_page(&endpoint, name, url.clone()).await;
+            let page = self.referrers_page(&endpoint, name, url.clone(), room).await;
             let (headers, body) = match page {
                 // Not one of them has the API: by the specification 404, by experience any of these.
                 Err(Error::NotFound | Error::UnexpectedStatus { status: 400 | 405 | 406 })
                 | Err(Error::ServerError { status: 501 })
-                    if all.is_empty() =>
+                    if pages.is_empty() =>
                 {
-                    return self.fallback(name, digest, artifact_type).await;
+                    return Ok(None);
                 }
                 Err(Error::TooLarge { .. }) => return Err(Error::InvalidList),
                 page => page?,
             };
-            let descriptors = parse_referrers(&body).ok_or(Error::InvalidList)?;
+            room = room.saturating_sub(body.len());
             let filtered = headers.get(FILTERS_APPLIED).is_some_and(|applied| applied == "artifactType");
-            all.extend(descriptors.into_iter().filter(|one| filtered || is_of_kind(one, artifact_type)));
-            if all.len() > MAX_ALL {
-                return Err(Error::InvalidList);
-            }
+            pages.push(Page { body, filtered });
             match next(&headers, &url) {
                 Some(next) => url = next,
-                None => return Ok(all),
+                None => return Ok(Some(pages)),
             }
         }
         Err(Error::InvalidList)
@@ -73,7 +97,8 @@ impl Client {
         endpoint: &Endpoint,
         name: &Name,
         url: Url,
-    ) -> Result<(HeaderMap, Vec<u8>), Error> {
+        room: usize,
+    ) -> Result<(HeaderMap, Bytes), Error> {
         let page = async {
             let question = Question {
                 method: Method::GET,
@@ -87,34 +112,21 @@ impl Client {
                 return Err(Error::UnexpectedStatus { status: response.status().as_u16() });
             }
             let headers = response.headers().clone();
-            let body = read_bounded(response, name.host().as_str(), MAX_PAGE).await?;
-            Ok((headers, body.to_vec()))
+            let body = read_bounded(response, name.host().as_str(), room).await?;
+            Ok((headers, body))
         };
         self.exchange(endpoint, page).await
     }
 
     /// The index under the fallback tag; where there is none, nothing refers to the manifest.
-    async fn fallback(
-        &self,
-        name: &Name,
-        digest: &Digest,
-        artifact_type: Option<&str>,
-    ) -> Result<Vec<Descriptor>, Error> {
+    async fn fallback(&self, name: &Name, digest: &Digest) -> Result<Vec<Page>, Error> {
         let Some(tag) = fallback_tag(digest) else { return Ok(Vec::new()) };
         match self.manifest(name, &ManifestSelector::Tag(tag)).await {
-            Ok(fetched) => {
-                let mut all = parse_referrers(&fetched.bytes).ok_or(Error::InvalidList)?;
-                all.retain(|one| is_of_kind(one, artifact_type));
-                Ok(all)
-            }
+            Ok(fetched) => Ok(vec![Page { body: fetched.bytes, filtered: false }]),
             Err(Error::NotFound) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
-}
-
-fn is_of_kind(descriptor: &Descriptor, artifact_type: Option<&str>) -> bool {
-    artifact_type.is_none_or(|kind| descriptor.artifact_type.as_deref() == Some(kind))
 }
 
 /// The next page of the same list: only the query of upstream's link counts, so that it leads nowhere else.

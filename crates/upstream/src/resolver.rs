@@ -7,15 +7,14 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 
 use crate::address::check_address;
-
-/// Look-ups at the system at one time. Each holds a thread of the pool that files are read with, and a
-/// name whose servers do not answer holds it long after we have stopped waiting.
-const LOOKUPS: usize = 128;
+use crate::endpoint::public_base;
+use crate::settings::{Clock, Settings};
+use crate::turns::Turns;
 
 /// The addresses of a name.
 pub type LookupFunction = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
@@ -29,31 +28,65 @@ pub enum Lookup {
     Fixed(Arc<LookupFunction>),
 }
 
+/// Too many names of a domain, or of one that shares its lane, are being looked up.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it is not its turn to be looked up")]
+pub(crate) struct NoTurn;
+
 /// A resolver that gives no address which is not public.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicResolver {
     lookup: Lookup,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    clock: Clock,
+    /// For a turn; less than for the connection, so that a registry is not blamed for the queue.
+    wait: Duration,
 }
 
 impl PublicResolver {
-    pub(crate) fn new(lookup: Lookup) -> Self {
-        Self { lookup, turns: Arc::new(Semaphore::new(LOOKUPS)) }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let by_name = settings.upstreams.iter().filter(|(_, upstream)| upstream.url.is_none());
+        let bases: Vec<_> = by_name.filter_map(|(host, _)| public_base(host)).collect();
+        Self {
+            lookup: settings.lookup.clone(),
+            turns: Arc::new(Turns::new(bases.iter().filter_map(|base| base.host_str()))),
+            clock: settings.clock.clone(),
+            wait: settings.timeouts.connect / 2,
+        }
     }
 
-    async fn addresses(self, name: String) -> io::Result<Vec<SocketAddr>> {
+    /// Every address of a name, checked.
+    async fn addresses(
+        self,
+        name: String,
+    ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+        let lane = self.turns.lane(&name, self.clock.now()).ok_or(NoTurn)?;
+        let turn = tokio::time::timeout(self.wait, lane.acquire_owned()).await.map_err(|_late| NoTurn)??;
+        let (lookup, asked) = (self.lookup, name.clone());
+        let addresses = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            lookup.addresses(&asked)
+        });
+        let addresses = addresses.await??;
+        // One private address among public ones is a rebinding attempt or a mistake; either way no.
+        for address in &addresses {
+            check_address(address.ip())?;
+        }
+        if !addresses.is_empty() {
+            self.turns.found(&name, self.clock.now());
+        }
+        Ok(addresses)
+    }
+}
+
+impl Lookup {
+    /// Takes as long as it takes.
+    fn addresses(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         // The port is the URL's; this one is replaced.
-        match self.lookup {
-            Lookup::System => {
-                let turn = self.turns.acquire_owned().await.map_err(io::Error::other)?;
-                tokio::task::spawn_blocking(move || {
-                    let _turn = turn;
-                    Ok((name.as_str(), 0).to_socket_addrs()?.collect())
-                })
-                .await?
-            }
-            Lookup::Fixed(lookup) => {
-                Ok(lookup(&name).into_iter().map(|address| SocketAddr::new(address, 0)).collect())
+        match self {
+            Self::System => Ok((name, 0).to_socket_addrs()?.collect()),
+            Self::Fixed(lookup) => {
+                Ok(lookup(name).into_iter().map(|address| SocketAddr::new(address, 0)).collect())
             }
         }
     }
@@ -62,14 +95,7 @@ impl PublicResolver {
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let addresses = self.clone().addresses(name.as_str().to_owned());
-        Box::pin(async move {
-            let addresses = addresses.await?;
-            // One private address among public ones is a rebinding attempt or a mistake; either way no.
-            for address in &addresses {
-                check_address(address.ip())?;
-            }
-            Ok::<Addrs, Box<dyn std::error::Error + Send + Sync>>(Box::new(addresses.into_iter()))
-        })
+        Box::pin(async move { Ok::<Addrs, _>(Box::new(addresses.await?.into_iter())) })
     }
 }
 
@@ -79,5 +105,85 @@ impl fmt::Debug for Lookup {
             Self::System => "System",
             Self::Fixed(_) => "Fixed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Sender, channel};
+
+    use oci::RegistryHost;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::{Timeouts, UpstreamSettings};
+
+    /// A resolver for which names with `dead` in them wait until the sender is dropped.
+    fn with_dead_servers(wait: Duration) -> (PublicResolver, Sender<()>) {
+        let (alive, dead) = channel();
+        let dead = Mutex::new(dead);
+        let lookup = Lookup::Fixed(Arc::new(move |name| {
+            if name.contains("dead") {
+                let _released = dead.lock().unwrap().recv();
+            }
+            vec![IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1))]
+        }));
+        let configured = RegistryHost::canonicalize("ghcr.io").unwrap();
+        let settings = Settings {
+            lookup,
+            upstreams: [(configured, UpstreamSettings::default())].into(),
+            timeouts: Timeouts { connect: wait, ..Timeouts::default() },
+            ..Settings::default()
+        };
+        (PublicResolver::new(&settings), alive)
+    }
+
+    fn ask(asking: &mut JoinSet<bool>, resolver: &PublicResolver, name: &str) {
+        let addresses = resolver.clone().addresses(name.to_owned());
+        asking.spawn(async move { addresses.await.is_ok() });
+    }
+
+    #[tokio::test]
+    async fn a_domain_whose_servers_do_not_answer_holds_up_no_other() {
+        let (resolver, _alive) = with_dead_servers(Duration::from_secs(600));
+        let mut asking = JoinSet::new();
+        for number in 0..1_000 {
+            ask(&mut asking, &resolver, &format!("r{number}.dead.example"));
+        }
+        // One of these may share its lane, but not all.
+        for number in 0..20 {
+            ask(&mut asking, &resolver, &format!("r.alive{number}.example"));
+        }
+        assert!(asking.join_next().await.unwrap().unwrap());
+        asking.abort_all();
+    }
+
+    #[tokio::test]
+    async fn registries_that_are_configured_or_were_found_do_not_wait_for_strangers() {
+        let (resolver, _alive) = with_dead_servers(Duration::from_secs(600));
+        let find = |name: &str| resolver.clone().addresses(name.to_owned());
+        find("auth.quay.io").await.unwrap();
+        let mut asking = JoinSet::new();
+        for number in 0..1_000 {
+            ask(&mut asking, &resolver, &format!("r.dead{number}.example"));
+        }
+        for name in ["ghcr.io", "quay.io", "cdn.quay.io"] {
+            find(name).await.unwrap();
+        }
+        asking.abort_all();
+    }
+
+    #[tokio::test]
+    async fn whoever_gets_no_turn_is_told_so() {
+        let (resolver, _alive) = with_dead_servers(Duration::from_millis(1));
+        let mut asking = JoinSet::new();
+        for number in 0..3 {
+            let addresses = resolver.clone().addresses(format!("r{number}.dead.example"));
+            asking.spawn(async move { addresses.await.unwrap_err().downcast::<NoTurn>().is_ok() });
+        }
+        assert!(asking.join_next().await.unwrap().unwrap());
+        asking.abort_all();
     }
 }

@@ -6,6 +6,7 @@
 mod action;
 mod expression;
 mod pattern;
+mod whole;
 
 use std::fmt;
 use std::time::Duration;
@@ -31,13 +32,6 @@ impl Matcher {
         match self {
             Self::Glob(pattern) => pattern.matches(subject),
             Self::Regex(expression) => expression.matches(subject),
-        }
-    }
-
-    fn matches_some_below(&self, prefix: &str) -> bool {
-        match self {
-            Self::Glob(pattern) => pattern.matches_some_below(prefix),
-            Self::Regex(expression) => expression.matches_some_below(prefix),
         }
     }
 }
@@ -186,23 +180,11 @@ impl Policy {
     /// Decides about what has no tag: digests, blobs and lists of a repository. They are denied where every tag
     /// of it is; a repository with one tag that may be pulled has to give the digests behind it.
     pub fn denies_repository(&self, name: &Name) -> Option<Reason> {
-        if self.rules.is_empty() {
-            return None;
-        }
-        let of_tags = format!("{name}:");
-        // Stands for any tag: no literal of a pattern can match it.
-        let any_tag = format!("{of_tags}\u{1}");
-        for (place, rule) in self.rules.iter().enumerate() {
-            let is_real = rule.terms.mode.unwrap_or(self.defaults.mode) == Mode::Enforce;
-            if rule.action == Action::Deny && is_real {
-                if rule.matcher.matches(&any_tag) {
-                    return Some(rule.reason(place));
-                }
-            } else if rule.matcher.matches_some_below(&of_tags) {
-                return None;
-            }
-        }
-        None
+        let denies = |rule: &Rule| {
+            rule.action == Action::Deny && rule.terms.mode.unwrap_or(self.defaults.mode) == Mode::Enforce
+        };
+        let place = whole::denial(&self.rules, denies, &format!("{name}:"))?;
+        Some(self.rules.get(place)?.reason(place))
     }
 }
 
@@ -243,6 +225,8 @@ fn is_protocol_tag(tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn rule(pattern: &str, action: Action) -> Rule {
@@ -285,11 +269,6 @@ mod tests {
 
     #[test]
     fn a_repository_is_denied_where_each_of_its_tags_is() {
-        let denied = |rules: &[(&str, Action)], name: &str| {
-            let rules = rules.iter().map(|(pattern, action)| rule(pattern, *action));
-            let name = Name::parse_canonical(name).unwrap();
-            Policy::new(rules.collect(), Defaults::default()).denies_repository(&name).is_some()
-        };
         assert!(denied(&[("ghcr.io/evil/**", Action::Deny)], "ghcr.io/evil/app"));
         assert!(denied(&[("ghcr.io/evil/*:*", Action::Deny)], "ghcr.io/evil/app"));
         assert!(!denied(&[("ghcr.io/evil/*:v*", Action::Deny)], "ghcr.io/evil/app"));
@@ -302,6 +281,89 @@ mod tests {
             [(r"regex ghcr\.io/good/app:v\d+", Action::Freeze), (r"regex ghcr\.io/.*", Action::Deny)];
         assert!(!denied(&by_regex, "ghcr.io/good/app"));
         assert!(denied(&by_regex, "ghcr.io/evil/app"));
+    }
+
+    fn denied(rules: &[(&str, Action)], name: &str) -> bool {
+        let rules = rules.iter().map(|(pattern, action)| rule(pattern, *action));
+        let name = Name::parse_canonical(name).unwrap();
+        Policy::new(rules.collect(), Defaults::default()).denies_repository(&name).is_some()
+    }
+
+    #[test]
+    fn an_expression_denies_a_repository_where_it_matches_every_tag_that_there_can_be() {
+        for (tags, every) in [
+            (".*", true),
+            (".+", true),
+            (r"[\w.-]+", true),
+            (r"\w[\w.-]{0,127}", true),
+            ("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", true),
+            ("[^.-].*", true),
+            ("[^/:]*", true),
+            ("(v.*|[^v].*)", true),
+            ("(?i)[a-z0-9_][a-z0-9_.-]*", true),
+            (r"\w[\w.-]{0,126}", false),
+            (r"\w[\w.-]{1,127}", false),
+            (r"\w+", false),
+            ("[a-z].*", false),
+            ("v.*", false),
+        ] {
+            let pattern = format!(r"regex ghcr\.io/evil/.*:{tags}");
+            assert_eq!(denied(&[(&pattern, Action::Deny)], "ghcr.io/evil/app"), every, "{tags}");
+            assert!(!denied(&[(&pattern, Action::Deny)], "ghcr.io/good/app"), "{tags}");
+        }
+    }
+
+    #[test]
+    fn rules_that_deny_every_tag_together_deny_the_repository() {
+        let halves = [
+            ("ghcr.io/evil/app:v*", Action::Deny),
+            ("ghcr.io/evil/app:v1", Action::Freeze),
+            (r"regex ghcr\.io/evil/.*:[^v].*", Action::Deny),
+        ];
+        assert!(denied(&halves, "ghcr.io/evil/app"), "what is allowed was denied before");
+        assert!(!denied(&halves[1..], "ghcr.io/evil/app"));
+        assert!(!denied(&halves, "ghcr.io/evil/other"));
+    }
+
+    #[test]
+    fn a_long_list_of_allowed_tags_denies_no_repository() {
+        let tags: Vec<String> = (0..200).map(|n| format!("ghcr.io/org/app:{n:040x}")).collect();
+        let mut rules: Vec<_> = tags.iter().map(|tag| (tag.as_str(), Action::Freeze)).collect();
+        rules.push(("**", Action::Deny));
+        assert!(!denied(&rules, "ghcr.io/org/app"));
+        assert!(denied(&rules, "ghcr.io/org/other"));
+        rules.insert(0, ("ghcr.io/org/app:000*", Action::Deny));
+        assert!(denied(&rules, "ghcr.io/org/app"), "each of them was denied before");
+    }
+
+    #[test]
+    fn an_expression_too_tangled_to_be_decided_about_denies() {
+        let tangled = r"regex ghcr\.io/evil/app:(.*a.{14}|.*)";
+        assert!(denied(&[(tangled, Action::Deny)], "ghcr.io/evil/app"));
+        assert!(!denied(&[(tangled, Action::Deny)], "ghcr.io/good/app"));
+        assert!(!denied(
+            &[("ghcr.io/evil/app:a*", Action::Freeze), (tangled, Action::Deny)],
+            "ghcr.io/evil/app"
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_tag_of_a_denied_repository_can_be_pulled(
+            rules in prop::collection::vec((0..8_usize, any::<bool>()), 1..5),
+            tag in "[ab_][ab.-]{0,4}",
+        ) {
+            let patterns = [
+                "**", "*/r:a*", "x.io/r:*b", "regex .*:[^b].*", "regex .*:a+", "regex .*:[ab].*", "regex .*[_.-].*", "**a**",
+            ];
+            let rules: Vec<_> = rules
+                .iter()
+                .map(|(pattern, deny)| (patterns[*pattern], if *deny { Action::Deny } else { Action::Freeze }))
+                .collect();
+            if denied(&rules, "x.io/r") {
+                prop_assert_eq!(decide(&rules, "x.io/r", &tag).action, Action::Deny);
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ledger::Entry;
-use oci::Sha256Digest;
+use oci::{Digest, Sha256Digest};
 use taglog::{Leaf, TagKey};
 
 use super::dry_run::{self, Refusal};
@@ -31,6 +31,10 @@ pub(super) async fn old_enough(app: &Arc<App>, ask: &Ask, served: Served) -> Res
     let (Some(min_age), Some(record)) = (ask.decision.min_age, served.record.clone()) else {
         return Ok(served);
     };
+    // A move that a dry run served: the record is not what the client gets.
+    if served.digest != Digest::from(record.digest) {
+        return Ok(served);
+    }
     let (now, min_age) = (app.now(), min_age.as_secs());
     if record.time.saturating_add(min_age) <= now {
         return Ok(served);
@@ -39,10 +43,8 @@ pub(super) async fn old_enough(app: &Arc<App>, ask: &Ask, served: Served) -> Res
     let known = known(app, ask, &app.ledger.history(&key).map_err(|source| ask.store(source))?);
     let is_old = |known: &Known| known.vetted || known.since.saturating_add(min_age) <= now;
     let current = known.iter().find(|known| known.digest == record.digest);
-    if current.is_some_and(is_old) || dry_run::spares(app, ask, Refusal::Young) {
-        let told = || format!("dry run: {} was first seen less than {min_age} s ago", record.digest);
-        let warning = if current.is_some_and(is_old) { served.warning } else { Some(told()) };
-        return Ok(Served { warning, ..served });
+    if current.is_some_and(is_old) {
+        return Ok(served);
     }
     if ask.decision.on_young == OnYoung::ServeOld {
         for old in known.iter().rev().filter(|known| known.digest != record.digest && is_old(known)) {
@@ -62,6 +64,11 @@ pub(super) async fn old_enough(app: &Arc<App>, ask: &Ask, served: Served) -> Res
                 moved_to: Some(record.digest),
             });
         }
+    }
+    // Only now it is a refusal: with an older digest at hand nothing would have been refused.
+    if dry_run::spares(app, ask, Refusal::Young) {
+        let warning = format!("dry run: {} was first seen less than {min_age} s ago", record.digest);
+        return Ok(Served { warning: Some(warning), ..served });
     }
     let since = current.map_or(record.time, |current| current.since);
     Err(Error::Young(Box::new(Young {

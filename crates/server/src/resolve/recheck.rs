@@ -105,7 +105,8 @@ async fn moved(
     record: &Arc<Recorded>,
     fetched: FetchedManifest,
 ) -> Result<Served, Error> {
-    let refuse = ask.decision.on_move == OnMove::Refuse && !ask.decision.is_dry_run();
+    let refusable = ask.decision.on_move == OnMove::Refuse;
+    let refuse = refusable && !ask.decision.is_dry_run();
     app.metrics.moved(true, refuse);
     tracing::warn!(
         reference = %ask.reference(),
@@ -115,7 +116,7 @@ async fn moved(
         refused = refuse,
         "a frozen tag has moved upstream"
     );
-    if dry_run::spares(app, ask, Refusal::Moved) {
+    if refusable && dry_run::spares(app, ask, Refusal::Moved) {
         return dry_run::moved(app, ask, record, fetched).await;
     }
     keep_evidence(app, ask, record, &fetched);

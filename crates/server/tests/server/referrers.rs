@@ -100,6 +100,21 @@ async fn an_upstream_that_cannot_be_asked_gives_no_list_rather_than_a_shorter_on
 }
 
 #[tokio::test]
+async fn pages_that_are_too_long_together_are_no_list() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    let subject = with_referrers(&place);
+    let path = format!("/v2/corp.alt/team/app/referrers/{subject}");
+    for (mebibytes, status) in [(1, 200), (2, 502)] {
+        place.registry.clear();
+        place.registry.quirk(Quirk::Referrers { page: 1, filters: false });
+        place.registry.quirk(Quirk::PaddedTo(mebibytes * 1024 * 1024));
+        let reply = service.get(&path).await;
+        assert_eq!(reply.status, status, "{mebibytes}");
+    }
+}
+
+#[tokio::test]
 async fn a_digest_that_is_none_is_refused_before_upstream_is_asked() {
     let place = Place::new().await;
     let service = place.start().await;

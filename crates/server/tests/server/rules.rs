@@ -57,6 +57,21 @@ async fn a_regular_expression_decides_as_a_glob_does() {
 }
 
 #[tokio::test]
+async fn an_expression_that_denies_every_tag_denies_digests_blobs_and_lists() {
+    let tables = "[[policy]]\nmatch_regex = 'corp\\.alt/evil/.*:[\\w.-]+'\naction = \"deny\"";
+    let place = Place::new().await.tables(tables);
+    let service = place.start().await;
+    for (repository, status) in [("evil/app", 403), ("team/app", 200)] {
+        let image = place.push(repository, "v1");
+        let blob = testkit::sha256_digest(&image.blobs[0]);
+        for path in [format!("manifests/{}", image.digest), format!("blobs/{blob}"), "tags/list".to_owned()] {
+            let reply = service.get(&format!("/v2/corp.alt/{repository}/{path}")).await;
+            assert_eq!(reply.status, status, "{repository}/{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_digest_younger_than_min_age_is_recorded_and_refused_until_it_is_old_enough() {
     let place = Place::new().await.tables(&rule("action = \"freeze\"\nmin_age = \"3d\""));
     let service = place.start().await;
@@ -160,6 +175,49 @@ async fn a_dry_run_serves_what_upstream_moved_to_once_the_move_is_in_the_log() {
     }
     assert!(counted(&service, "tlog_dry_run_total{reason=\"moved\"} 2").await);
     assert!(counted(&service, "tlog_refusals_total 0").await);
+}
+
+#[tokio::test]
+async fn a_dry_run_serves_the_record_where_a_move_would_have_refused_nothing() {
+    let place = Place::new().await.keys("mode = \"dry-run\"\non_move = \"serve-recorded\"");
+    let service = place.start().await;
+    let first = place.push("team/app", "v1");
+    service.pull("team/app", "v1").await;
+    let second = place.push("team/app", "v1");
+    let reply = service.pull("team/app", "v1").await;
+    assert_eq!((reply.status, &reply.body), (200, &first.manifest));
+    assert_eq!(reply.header("docker-content-digest"), Some(&*first.digest));
+    assert_eq!(reply.header("tlog-upstream-digest"), Some(&*second.digest));
+    assert!(!reply.header("warning").unwrap().contains("dry run"), "{:?}", reply.header("warning"));
+    assert!(!service.get("/metrics").await.text().contains("tlog_dry_run_total{reason=\"moved\"} 1"));
+}
+
+#[tokio::test]
+async fn a_dry_run_serves_the_older_digest_where_a_younger_one_would_have_refused_nothing() {
+    let lines = "action = \"observe\"\nmin_age = \"3d\"\non_young = \"serve-old\"\nmode = \"dry-run\"";
+    let place = Place::new().await.tables(&rule(lines));
+    let service = place.start().await;
+    let first = place.push("team/app", "v1");
+    let reply = service.pull("team/app", "v1").await;
+    assert_eq!((reply.status, &reply.body), (200, &first.manifest));
+    assert!(counted(&service, "tlog_dry_run_total{reason=\"young\"} 1").await);
+    place.clock.advance(3 * DAY);
+    place.push("team/app", "v1");
+    let reply = service.pull("team/app", "v1").await;
+    assert_eq!((reply.status, &reply.body), (200, &first.manifest));
+    assert!(counted(&service, "tlog_dry_run_total{reason=\"young\"} 1").await);
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_move_warns_of_the_move_however_young_the_record_is() {
+    let place = Place::new().await.tables(&rule("action = \"freeze\"\nmin_age = \"3d\"\nmode = \"dry-run\""));
+    let service = place.start().await;
+    place.push("team/app", "v1");
+    service.pull("team/app", "v1").await;
+    let second = place.push("team/app", "v1");
+    let reply = service.pull("team/app", "v1").await;
+    assert_eq!((reply.status, &reply.body), (200, &second.manifest));
+    assert!(reply.header("warning").unwrap().contains("this tag moved"), "{:?}", reply.header("warning"));
 }
 
 #[tokio::test]

@@ -100,23 +100,48 @@ async fn connections_that_fail_and_answers_that_are_late_count_too() {
     assert_eq!(head(&client).await.unwrap_err().label(), "resting");
 }
 
-#[tokio::test]
-async fn answers_that_were_given_up_count_when_they_were_late() {
-    for (seconds, label) in [(1, "resting"), (0, "ok")] {
-        let (registry, _) = with_image().await;
-        let (client, hand) = by_hand(&registry);
-        registry.quirk_when(When::any().first(5), Quirk::HoldHeaders(Gate::closed()));
-        for asked in 1..=5 {
-            let client = client.clone();
-            let waiting = tokio::spawn(async move { get(&client).await.map(drop) });
-            registry.arrived(asked, "GET", Kind::Manifest).await;
-            hand.advance(seconds);
-            waiting.abort();
-            assert!(waiting.await.unwrap_err().is_cancelled());
-        }
-        let outcome = get(&client).await;
-        assert_eq!(outcome.as_ref().map_or_else(Error::label, |_| "ok"), label, "{outcome:?}");
+/// One pull that hangs up once the registry has the question, `seconds` later.
+async fn hang_up(client: &Client, registry: &FakeRegistry, hand: &Hand, seconds: u64) {
+    let asked = registry.count("GET", Kind::Manifest) + 1;
+    let client = client.clone();
+    let mut waiting = tokio::spawn(async move { get(&client).await.map(drop) });
+    tokio::select! {
+        () = registry.arrived(asked, "GET", Kind::Manifest) => {}
+        answer = &mut waiting => panic!("not asked: {answer:?}"),
     }
+    hand.advance(seconds);
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
+async fn clients_that_hang_up_close_the_registry_to_nobody_however_long_they_waited() {
+    for seconds in [0, 1, 3_600] {
+        let (registry, image) = with_image().await;
+        let (client, hand) = by_hand(&registry);
+        registry.quirk_when(When::any().first(10), Quirk::HoldHeaders(Gate::closed()));
+        for _ in 0..10 {
+            hang_up(&client, &registry, &hand, seconds).await;
+        }
+        assert_eq!(get(&client).await.unwrap().bytes, image.manifest, "{seconds}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_while_it_probes_makes_the_pause_no_longer() {
+    let (registry, image) = with_image().await;
+    let (client, hand) = by_hand(&registry);
+    registry.quirk(Quirk::Status(500));
+    for _ in 0..5 {
+        assert!(get(&client).await.is_err());
+    }
+    registry.clear();
+    hand.advance(5);
+    registry.quirk_when(When::any().first(3), Quirk::HoldHeaders(Gate::closed()));
+    for _ in 0..3 {
+        hang_up(&client, &registry, &hand, 1).await;
+    }
+    assert_eq!(get(&client).await.unwrap().bytes, image.manifest);
 }
 
 #[tokio::test]
