@@ -124,6 +124,12 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// Much evidence is there already.
+    #[error("`{}` holds enough evidence; look at it, and move it away", .path.display())]
+    EvidenceFull {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A remembered checkpoint that the log did not sign.
     #[error(
         "`{}` does not hold a checkpoint of this log; put it back, or remove it to start afresh and to trust what the log shows next",
@@ -219,6 +225,17 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// Many trees that a log signed and nobody could compare.
+    #[error(
+        "`{}` holds {kept} checkpoints that this log signed and that could not be compared with it; ask its operator for the trees",
+        .path.display()
+    )]
+    Unreconciled {
+        /// The directory.
+        path: PathBuf,
+        /// How many.
+        kept: usize,
+    },
     /// Too few cosignatures.
     #[error(
         "the checkpoint is not cosigned as the policy demands: {}; wait until more witnesses have cosigned, or ask the operator",
@@ -260,6 +277,7 @@ impl Error {
             | Self::Status { .. }
             | Self::Redirect { .. }
             | Self::Missing { .. }
+            | Self::EvidenceFull { .. }
             | Self::Memory { .. }
             | Self::InUse { .. }
             | Self::Journal { .. }
@@ -267,6 +285,7 @@ impl Error {
             | Self::Cosigner { .. }
             | Self::NoKey
             | Self::Uncompared { .. }
+            | Self::Unreconciled { .. }
             | Self::NoTag { .. }
             | Self::OtherAlgorithm { .. }
             | Self::File { .. } => Answer::None,

@@ -96,7 +96,7 @@ pub(crate) fn fork_of_one_size(before: &SignedCheckpoint, new: &SignedCheckpoint
     Some(Finding::new(format!("it signed two different trees of size {}", old.size), fault))
 }
 
-/// Checks that one of two signed trees begins with the other one, where the larger one can be read.
+/// Checks that one of two signed trees of one log begins with the other one, where the larger one can be read.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! What others show of the same log: one history, or a fork.
 //!
-//! A larger tree than the log's own has to be read somewhere, or nothing is known of it: it is kept then,
-//! and every later audit asks for it again.
+//! A larger tree than the log's own has to be read somewhere, or nothing is known of it. It is kept, and every
+//! later audit asks for it again, until the log itself shows as much.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub enum Compared {
         /// Its size.
         size: u64,
     },
-    /// A larger tree than the log's own, which continues it.
+    /// A larger tree than the log's own, which continues it. Kept, until the log shows as much.
     Continues {
         /// Its size.
         size: u64,
@@ -94,22 +94,21 @@ pub(super) async fn fetch(source: &Source, trust: &Trust) -> Shown {
 }
 
 /// Compares a tree with what others show, and adds those of their checkpoints that belong to it to
-/// `known`. What cannot be compared is kept in each of the `states`.
+/// `known`. What is larger is kept in those of the `states` whose key signed it.
 ///
 /// # Errors
 ///
 /// [`Error::Fault`] with a fork; those of reading the tree, and of the states.
-pub(super) async fn all<'a>(
+pub(super) async fn all(
     tree: &mut Tree,
     others: Vec<Shown>,
     settings: &Settings,
-    states: impl Iterator<Item = &'a LogState>,
+    states: &[&LogState],
     known: &mut Vec<SignedCheckpoint>,
 ) -> Result<Vec<Comparison>, Error> {
-    let states: Vec<&LogState> = states.collect();
     let mut comparisons = Vec::new();
     for shown in others {
-        let (place, outcome) = (shown.place.clone(), one(tree, shown, settings, &states, known).await?);
+        let (place, outcome) = (shown.place.clone(), one(tree, shown, settings, states, known).await?);
         comparisons.push(Comparison { place, outcome });
     }
     Ok(comparisons)
@@ -133,18 +132,16 @@ async fn one(
         return Ok(Compared::Nothing { why });
     };
     let size = signed.checkpoint().size;
-    let compared = if size <= tree.checkpoint().size {
-        require_continuation(tree, signed).await?;
-        known.push(signed.clone());
-        Compared::Agrees { size }
-    } else if is_continued(tree, signed, source.as_ref(), &settings.trust).await? {
-        Compared::Continues { size }
-    } else {
+    if size > tree.checkpoint().size {
+        let is_continued = is_continued(tree, signed, source.as_ref(), &settings.trust).await?;
+        // What the log shows next has to begin with it, whoever shows it.
         states.iter().try_for_each(|state| state.keep_unreconciled(signed))?;
-        return Ok(Compared::Ahead { size });
-    };
+        return Ok(if is_continued { Compared::Continues { size } } else { Compared::Ahead { size } });
+    }
+    require_continuation(tree, signed).await?;
+    known.push(signed.clone());
     states.iter().try_for_each(|state| state.reconciled(signed))?;
-    Ok(compared)
+    Ok(Compared::Agrees { size })
 }
 
 fn with_causes(error: &Error) -> String {
@@ -163,7 +160,8 @@ async fn is_continued(
     let log = tree.source();
     if let Ok(newer) = log.checkpoint().await
         && trust.signers(&newer, &log.place("checkpoint")).is_ok()
-        && newer.checkpoint().size > shown.checkpoint().size
+        && newer.checkpoint().origin == shown.checkpoint().origin
+        && newer.checkpoint().size >= shown.checkpoint().size
         && let Ok(mut newer) = Tree::open(log, None, &newer).await
         && continues(&mut newer, tree.signed()).await?
         && continues(&mut newer, shown).await?

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oci::TagName;
-use taglog::{Broken, Leaf, MapProof, Replay, TagKey, TagMap};
+use taglog::{Broken, Leaf, MAX_BATCH, MapProof, Replay, TagKey, TagMap};
 use tlog::{SignedCheckpoint, VerifierKey, leaf_hash};
 
 use crate::Error;
@@ -15,8 +15,8 @@ use crate::evidence::{
 };
 use crate::tree::Tree;
 
-/// Leaves of a whole history that is written down, at most.
-const MAX_HISTORY: u64 = 1_024;
+/// Places of a whole history that is written down, at most: the first batch begins with none of an index leaf before it.
+const MAX_HISTORY: u64 = MAX_BATCH + 1;
 
 /// Evidence for a checkpoint whose last leaf is no index leaf (rule L).
 pub(super) async fn unfinished(
@@ -166,7 +166,7 @@ impl History {
 
     /// All leaves so far.
     fn whole(&self) -> Option<Selection> {
-        let indexes = (self.index < MAX_HISTORY).then(|| (0..=self.index).collect())?;
+        let indexes = (self.index <= MAX_HISTORY).then(|| (0..=self.index).collect())?;
         Some(Selection { indexes, map: Vec::new() })
     }
 }

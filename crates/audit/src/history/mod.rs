@@ -173,7 +173,8 @@ impl Work<'_> {
         self.remembered.refuse_at_sight(source, self.signed).await?;
         let mut known: Vec<SignedCheckpoint> =
             self.remembered.of(origin).map(|(_, latest)| latest.clone()).collect();
-        for state in self.remembered.states(origin) {
+        let states: Vec<&LogState> = self.remembered.states(origin).collect();
+        for state in &states {
             known.extend(state.audited()?);
             others.extend(state.unreconciled()?.into_iter().map(compare::Shown::earlier));
         }
@@ -183,7 +184,7 @@ impl Work<'_> {
         for seen in &known {
             require_continuation(&mut tree, seen).await?;
         }
-        let compared = compare::all(&mut tree, others, self.settings, self.states(), &mut known).await?;
+        let compared = compare::all(&mut tree, others, self.settings, &states, &mut known).await?;
         known.push(self.signed.clone());
         let replay = self.replay(&mut tree, progress).await?;
         for published in &known {

@@ -8,6 +8,7 @@
 mod file;
 mod unreconciled;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ const AUDITED: &str = "audited";
 const KEY: &str = "vkey";
 const LOCK: &str = "lock";
 const EVIDENCE: &str = "evidence";
+/// Bytes of evidence beyond which no more is kept.
+const MAX_EVIDENCE_KEPT: u64 = 256 * 1024 * 1024;
 
 /// The memory of one log, by the log's name and key.
 #[derive(Clone, Debug)]
@@ -110,17 +113,36 @@ impl LogState {
         self.remember(AUDITED, audited.as_ref(), new)
     }
 
-    /// Writes a fault down, at `now` in Unix seconds; gives the error that says so.
+    /// Writes a fault down, at `now` in Unix seconds, unless it is written down already; gives the error that
+    /// says so.
     pub fn record(&self, finding: Finding, now: u64) -> Error {
-        let evidence = Evidence::new(&self.log, now, finding);
-        let json = evidence.to_json();
-        let name = format!("{now}-{}-{}.json", evidence.fault.kind(), short(&json));
-        let path = self.directory.join(EVIDENCE).join(name);
-        let made = fs::create_dir_all(self.directory.join(EVIDENCE)).map_err(Error::file("make", &path));
-        match made.and_then(|()| replace(&path, json.as_bytes())) {
-            Ok(()) => Error::Caught { evidence: Box::new(evidence), path },
-            Err(source) => Error::Unwritten { evidence: Box::new(evidence), source: Box::new(source) },
+        let evidence = Box::new(Evidence::new(&self.log, now, finding));
+        match self.keep_evidence(&evidence) {
+            Ok(path) => Error::Caught { evidence, path },
+            Err(source) => Error::Unwritten { evidence, source: Box::new(source) },
         }
+    }
+
+    fn keep_evidence(&self, evidence: &Evidence) -> Result<PathBuf, Error> {
+        let directory = self.directory.join(EVIDENCE);
+        fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
+        let entries = fs::read_dir(&directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let name = format!("{}-{}.json", evidence.fault.kind(), short(&format!("{:?}", evidence.fault)));
+        let mut kept = 0;
+        for entry in entries.map_err(Error::file("read", &directory))? {
+            let path = entry.path();
+            if path.file_name().and_then(OsStr::to_str).is_some_and(|known| known.ends_with(&name)) {
+                return Ok(path);
+            }
+            kept += entry.metadata().map_err(Error::file("read", &path))?.len();
+        }
+        // Whoever stands between us and the log may show another fault each time.
+        if kept > MAX_EVIDENCE_KEPT {
+            return Err(Error::EvidenceFull { path: directory });
+        }
+        let path = directory.join(format!("{}-{name}", evidence.written));
+        replace(&path, evidence.to_json().as_bytes())?;
+        Ok(path)
     }
 
     fn remember(

@@ -10,7 +10,7 @@ use super::{LogState, replace};
 use crate::Error;
 
 const UNRECONCILED: &str = "unreconciled";
-/// Checkpoints that are kept, at most. Each is signed by the log; one suffices to say that it is not sound.
+/// Checkpoints that are kept, at most. Each is signed by the log, which has much to explain then.
 const MAX_KEPT: usize = 16;
 
 impl LogState {
@@ -25,17 +25,22 @@ impl LogState {
         paths.iter().filter_map(read).collect()
     }
 
-    /// Keeps one more.
+    /// Keeps one more, if this key signed it.
     ///
     /// # Errors
     ///
-    /// [`Error::File`].
+    /// [`Error::File`]; [`Error::Unreconciled`] where too many are kept.
     pub(crate) fn keep_unreconciled(&self, signed: &SignedCheckpoint) -> Result<(), Error> {
         let path = self.unreconciled_path(signed);
-        if signed.verify(&self.log).is_err() || self.unreconciled_paths()?.len() >= MAX_KEPT {
+        let kept = self.unreconciled_paths()?;
+        if kept.contains(&path) || signed.verify(&self.log).is_err() {
             return Ok(());
         }
-        fs::create_dir_all(self.directory.join(UNRECONCILED)).map_err(Error::file("make", &path))?;
+        let directory = self.directory.join(UNRECONCILED);
+        if kept.len() >= MAX_KEPT {
+            return Err(Error::Unreconciled { path: directory, kept: kept.len() });
+        }
+        fs::create_dir_all(directory).map_err(Error::file("make", &path))?;
         replace(&path, signed.to_string().as_bytes())
     }
 

@@ -159,6 +159,10 @@ impl Proved<'_> {
         settings.trust.cosigned(self.verified.checkpoint.note(), &self.place, settings.now)
     }
 
+    fn origin(&self) -> &str {
+        &self.verified.checkpoint.checkpoint().origin
+    }
+
     fn seen<'a>(&'a self, log: Option<&'a Source>, is_saved: bool) -> Seen<'a> {
         Seen { checkpoint: &self.verified.checkpoint, signers: &self.signers, log, is_saved }
     }
@@ -194,6 +198,8 @@ async fn cosigned_earlier<'a>(
         let proved = prove(settings, tag, &text, &server.place(&path))?;
         match proved.cosigned(settings) {
             Err(Error::Quorum { .. }) => {}
+            // Of another log that is trusted as well; that says nothing of this one.
+            Ok(_) if proved.origin() != newest.origin() => {}
             Ok(_) if proved.verified.current != newest.verified.current => {}
             cosigned => return Ok(Some((proved, cosigned?))),
         }

@@ -4,6 +4,7 @@
 
 mod auditing;
 mod bits;
+mod comparing;
 mod cosigning;
 mod malice;
 mod monitoring;

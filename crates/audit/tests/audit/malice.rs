@@ -146,7 +146,7 @@ async fn the_same_move_twice() {
 
 #[tokio::test]
 async fn a_supersede_of_a_tag_that_was_never_frozen_is_shown_by_all_leaves_or_reported() {
-    for (tags, verdict_of_large) in [(4, false), (900, true)] {
+    for (tags, verdict_of_large) in [(4, false), (1_700, true)] {
         let mut log = Log::sample(tags, SupersedeRule::Operator);
         log.batch([seen(name(1), "edge", &digest("one"), NOW)]);
         log.batch([supersede(name(1), "edge", &digest("one"), &digest("two"), NOW)]);
@@ -399,6 +399,22 @@ async fn more_leaves_than_a_batch_may_have_and_a_leaf_that_is_too_long() {
     let at = log.size();
     log.batch(["x".repeat(4_096) + "\n"]);
     breaks(RuleName::G, at, &log).await;
+}
+
+#[tokio::test]
+async fn a_first_batch_that_is_wrong() {
+    for leaves in [1_500, 2_048] {
+        let mut log = Log::new(SupersedeRule::Never);
+        log.leaves.truncate(1);
+        for _leaf in 0..leaves {
+            log.push("filler\n");
+        }
+        // Too late, or not what the map is.
+        log.push(Leaf::Index { index: log.size(), count: 5, root: log.map.root() }.to_string());
+        let Caught { evidence, verdict, .. } = caught(&log).await;
+        let Fault::Leaf { rule, .. } = &evidence.fault else { panic!("{}", evidence.why) };
+        assert_eq!((*rule, verdict), (RuleName::I, Verdict::Proven), "{}", evidence.why);
+    }
 }
 
 /// The same log until tag 30, then another one.

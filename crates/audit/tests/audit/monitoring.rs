@@ -421,3 +421,20 @@ async fn verifying_auditing_and_monitoring_can_be_spawned() {
     let mut monitor = Monitor::open(settings).unwrap();
     spawnable(&monitor.step(NOW));
 }
+
+#[tokio::test]
+async fn one_fault_is_written_down_once_however_often_it_is_seen() {
+    let log = Log::sample(600, SupersedeRule::Never);
+    let (directory, state) = (Directory::of(&log), Directory::empty());
+    directory.put("tile/entries/000", b"\x00\x01?");
+    let settings = settings(&log, &directory, &state);
+    let mut monitor = Monitor::open(settings).unwrap();
+    let mut written = std::collections::BTreeSet::new();
+    for minute in 0..3 {
+        let Err(Error::Caught { path, .. }) = monitor.step(NOW + 60 * minute).await.unwrap().size else {
+            panic!()
+        };
+        written.insert(path);
+    }
+    assert_eq!(written.len(), 1);
+}

@@ -9,7 +9,7 @@ use testkit::{Gate, Kind, Quirk, When};
 use tlog::Hash;
 
 use crate::auditing::{self, nowhere};
-use crate::simulator::{Directory, EPOCH, Log, NOW, Web, cosigner, digest, name, tag, tag_of};
+use crate::simulator::{Directory, EPOCH, Log, NOW, Web, cosigner, digest, name, other_log, tag, tag_of};
 use crate::verifying::{ask, ask_as_it_is, policy, remembered, root_of, settings, successor, trust, written};
 
 const WITNESSES: &str = "quorum w1\n";
@@ -180,4 +180,24 @@ async fn two_processes_with_two_keys_remember_one_history() {
     // The fork's tiles are nowhere to be read, so that all there is to say is that nothing is known.
     assert!(answer.is_err(), "{answer:?}");
     assert_eq!(remembered(&log.key(), &state), None);
+}
+
+#[tokio::test]
+async fn a_mirror_that_answers_cosigned_with_another_trusted_log_accuses_no_log() {
+    let log = Log::sample(6, SupersedeRule::Never);
+    let mut other = other_log(3);
+    other.cosigners = vec![(cosigner("w1", 11), NOW - 10)];
+    let policy = format!(
+        "log {}\nlog {}\nwitness w1 {}\nquorum w1\n",
+        log.key(),
+        other.key(),
+        cosigner("w1", 11).verifier()
+    );
+    let trust = Trust::of_policy(&policy).unwrap();
+    let (web, state) = (Web::of(&log), Directory::empty());
+    web.prove(&log, name(0), "v99");
+    web.prove_at("cosigned", &other, name(0), "v99");
+    let reference = format!("{}:v99", name(0));
+    let settings = settings(&reference, Proof::Server(web.source()), trust, Some(state.path()));
+    assert!(matches!(verify(&settings).await, Err(Error::Quorum { .. })));
 }

@@ -174,3 +174,11 @@ impl Log {
 pub(crate) fn cosigner(name: &str, seed: u8) -> SigningKey {
     SigningKey::from_seed(name, KeyAlgorithm::CosignatureV1, &[seed; 32]).unwrap()
 }
+
+/// Another log that is trusted as well.
+pub(crate) fn other_log(tags: usize) -> Log {
+    let mut log =
+        Log::begin("other.example/log", 7, &Leaf::Log { supersede: SupersedeRule::Operator, previous: None });
+    log.grow(0..tags);
+    log
+}
