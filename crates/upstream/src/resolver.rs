@@ -3,12 +3,15 @@
 //! The checked addresses are those that are connected to: there is no second look-up between check
 //! and use.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::address::check_address;
@@ -33,6 +36,24 @@ pub enum Lookup {
 #[error("it is not its turn to be looked up")]
 pub(crate) struct NoTurn;
 
+/// Why there are no addresses; whoever waited for them is told the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed(Arc<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it cannot be looked up")
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+type Answer = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, Failed>>>;
+
 /// A resolver that gives no address which is not public.
 #[derive(Clone, Debug)]
 pub(crate) struct PublicResolver {
@@ -41,6 +62,8 @@ pub(crate) struct PublicResolver {
     clock: Clock,
     /// For a turn; less than for the connection, so that a registry is not blamed for the queue.
     wait: Duration,
+    /// Names that are being looked up.
+    asked: Arc<Mutex<HashMap<String, Answer>>>,
 }
 
 impl PublicResolver {
@@ -52,11 +75,38 @@ impl PublicResolver {
             turns: Arc::new(Turns::new(bases.iter().filter_map(|base| base.host_str()))),
             clock: settings.clock.clone(),
             wait: settings.timeouts.connect / 2,
+            asked: Arc::default(),
         }
     }
 
-    /// Every address of a name, checked.
-    async fn addresses(
+    /// Every address of a name, checked. Whoever asks for a name that is being looked up gets the same answer.
+    async fn addresses(self, name: String) -> Result<Vec<SocketAddr>, Failed> {
+        let answer = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            match asked.get(&name) {
+                Some(answer) => answer.clone(),
+                None => {
+                    let answer = self.clone().look_up(name.clone()).boxed().shared();
+                    asked.insert(name.clone(), answer.clone());
+                    // By itself: whoever asked first may give up.
+                    tokio::spawn(self.clone().answer(name, answer.clone()));
+                    answer
+                }
+            }
+        };
+        answer.await
+    }
+
+    async fn answer(self, name: String, answer: Answer) {
+        let _ours = answer.await;
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+    }
+
+    async fn look_up(self, name: String) -> Result<Vec<SocketAddr>, Failed> {
+        self.addresses_by_turn(name).await.map_err(|error| Failed(error.into()))
+    }
+
+    async fn addresses_by_turn(
         self,
         name: String,
     ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
@@ -111,7 +161,6 @@ impl fmt::Debug for Lookup {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::sync::Mutex;
     use std::sync::mpsc::{Sender, channel};
 
     use oci::RegistryHost;
@@ -175,13 +224,31 @@ mod tests {
         asking.abort_all();
     }
 
+    /// A crowd at one registry is one look-up, and a name that takes its time is waited for by all.
+    #[tokio::test]
+    async fn a_name_is_looked_up_once_for_all_who_ask_at_one_time() {
+        let (resolver, alive) = with_dead_servers(Duration::from_millis(1));
+        let mut asking = JoinSet::new();
+        for _pull in 0..1_000 {
+            ask(&mut asking, &resolver, "registry.dead.example");
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(resolver.asked.lock().unwrap().len(), 1);
+        drop(alive);
+        assert!(asking.join_all().await.into_iter().all(|found| found));
+        for _turn in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(resolver.asked.lock().unwrap().is_empty());
+    }
+
     #[tokio::test]
     async fn whoever_gets_no_turn_is_told_so() {
         let (resolver, _alive) = with_dead_servers(Duration::from_millis(1));
         let mut asking = JoinSet::new();
         for number in 0..3 {
             let addresses = resolver.clone().addresses(format!("r{number}.dead.example"));
-            asking.spawn(async move { addresses.await.unwrap_err().downcast::<NoTurn>().is_ok() });
+            asking.spawn(async move { addresses.await.unwrap_err().0.is::<NoTurn>() });
         }
         assert!(asking.join_next().await.unwrap().unwrap());
         asking.abort_all();
