@@ -17,6 +17,9 @@ use super::pace::Pace;
 /// So much of an answer is given at one time: HTTP/2 keeps what it was given until the client takes it, however much it is.
 const PIECE: usize = 64 * 1024;
 
+/// Bytes that a client takes at least while it is waited for.
+const TAKEN: u64 = 4 * 1024;
+
 type Error = <Body as http_body::Body>::Error;
 
 /// Of one connection.
@@ -32,6 +35,8 @@ struct State {
     /// The first byte of a request that is not whole; never on HTTP/2, where many are in the air at one time.
     head: Option<Instant>,
     multiplexed: bool,
+    /// Bytes that the client was sent.
+    sent: u64,
 }
 
 /// A request until the last byte of its answer.
@@ -50,7 +55,7 @@ pub(super) struct Answer {
 impl Activity {
     /// Of a connection that was just made.
     pub(super) fn new() -> Arc<Self> {
-        let state = State { open: 0, quiet: Instant::now(), head: None, multiplexed: false };
+        let state = State { open: 0, quiet: Instant::now(), head: None, multiplexed: false, sent: 0 };
         Arc::new(Self(Mutex::new(state)))
     }
 
@@ -68,6 +73,12 @@ impl Activity {
         if state.open == 0 && !state.multiplexed && state.head.is_none() {
             state.head = Some(Instant::now());
         }
+    }
+
+    /// Bytes went.
+    pub(super) fn sent(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.sent = state.sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     /// It speaks HTTP/2.
@@ -97,6 +108,20 @@ impl Activity {
                 return;
             }
             sleep_until(until).await;
+        }
+    }
+
+    /// Resolves when, from now on, nothing was asked or answered for so long, and next to nothing was taken of what had
+    /// been answered: a client that only says that it is there takes less.
+    pub(super) async fn idle_for(&self, long: Duration) {
+        let mut before = self.lock().sent;
+        loop {
+            self.quiet_for(long).await;
+            let sent = self.lock().sent;
+            if sent.saturating_sub(before) < TAKEN {
+                return;
+            }
+            before = sent;
         }
     }
 

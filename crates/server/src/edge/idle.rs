@@ -55,6 +55,17 @@ impl<Io> Idle<Io> {
         Ok(())
     }
 
+    fn sent(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &polled {
+            self.activity.sent(*bytes);
+        }
+        self.wait_or(context, polled)
+    }
+
     fn wait_or<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_pending() {
             self.patience(context)?;
@@ -94,7 +105,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Idle<Io> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.wait_or(context, polled)
+        self.sent(context, polled)
     }
 
     fn poll_write_vectored(
@@ -103,7 +114,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Idle<Io> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write_vectored(context, slices);
-        self.wait_or(context, polled)
+        self.sent(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

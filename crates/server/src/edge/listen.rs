@@ -33,8 +33,8 @@ const HEAD: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_secs(60);
 /// How long nothing may move while something is answered; longer than any answer takes to begin.
 const IDLE: Duration = Duration::from_secs(150);
-/// After this long a connection takes no more requests: a client that goes on makes a new one, perhaps elsewhere. What is
-/// being answered then may take as long again.
+/// After this long a connection takes no more requests: a client that goes on makes a new one, perhaps elsewhere. What was
+/// answered to the end by then may be taken for as long again.
 const AGE: Duration = Duration::from_secs(60 * 60);
 /// Between two questions whether a client of HTTP/2 is still there, and how long it has to answer.
 const PING: Duration = Duration::from_secs(30);
@@ -179,9 +179,10 @@ async fn converse<Io, Handle, Handled>(
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection => ended,
-                // What was answered and is not taken would be waited for as long as the client likes.
-                () = activity.quiet_for(QUIET) => Ok(()),
-                () = sleep(AGE) => Ok(()),
+                // What was answered and is not taken would be waited for as long as the client likes. Nothing bounds
+                // what is being answered and taken, however slowly.
+                () = activity.idle_for(QUIET) => Ok(()),
+                () = activity.quiet_for(AGE) => Ok(()),
             }
         }
     };
