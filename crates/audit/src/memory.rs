@@ -115,3 +115,16 @@ pub(crate) async fn require_one_history(
     let (older, newer) = if a.checkpoint().size < b.checkpoint().size { (a, b) } else { (b, a) };
     require_continuation(&mut Tree::open(source, None, newer).await?, older).await
 }
+
+/// Checks that the larger of a tree and another signed one begins with the other.
+///
+/// # Errors
+///
+/// [`Error::Fault`] with a fork, and those of reading the trees.
+pub(crate) async fn hold(tree: &mut Tree, other: &SignedCheckpoint) -> Result<(), Error> {
+    if other.checkpoint().size <= tree.checkpoint().size {
+        return require_continuation(tree, other).await;
+    }
+    let mut larger = Tree::open(tree.source(), None, other).await?;
+    require_continuation(&mut larger, tree.signed()).await
+}

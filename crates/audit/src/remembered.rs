@@ -8,7 +8,7 @@ use std::path::Path;
 use tlog::{SignedCheckpoint, VerifierKey};
 
 use crate::Error;
-use crate::memory::{Memory, fork_of_one_size, refuse_at_sight, require_continuation};
+use crate::memory::{Memory, fork_of_one_size, hold, refuse_at_sight};
 use crate::source::Source;
 use crate::state::LogState;
 use crate::tree::Tree;
@@ -200,13 +200,4 @@ impl Remembered {
             None => Error::Fault(finding),
         }
     }
-}
-
-/// The larger of two trees has to begin with the other one.
-async fn hold(tree: &mut Tree, other: &SignedCheckpoint) -> Result<(), Error> {
-    if other.checkpoint().size <= tree.checkpoint().size {
-        return require_continuation(tree, other).await;
-    }
-    let mut larger = Tree::open(tree.source(), None, other).await?;
-    require_continuation(&mut larger, tree.signed()).await
 }

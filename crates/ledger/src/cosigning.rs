@@ -14,6 +14,7 @@ use crate::error::{AppendError, CosignError, Error, ReadOnly};
 use crate::ledger::Ledger;
 use crate::published::{Published, Signed};
 use crate::shared::Shared;
+use crate::store;
 use crate::submission::{Appended, Submission};
 use crate::tiles;
 
@@ -123,16 +124,19 @@ impl Ledger {
         self.stop(ReadOnly::RolledBack { head: self.shared().newest.load().size, guard: reported });
     }
 
-    /// Holds a checkpoint that somebody else has kept against this log. One that bears the signature of this log and is
-    /// not of the tree here proves that the store was rolled back: from here on nothing is recorded, signed or proved, and
+    /// Holds a checkpoint that somebody else has kept against this log. One that bears the signature of a key that this log
+    /// signs with now (a retired one may be in anybody's hands) and is not of the tree here proves that the store was rolled back: from here on nothing is recorded, signed or proved, and
     /// the answer says why. Any other one changes nothing.
     ///
     /// # Errors
     /// [`Error::Corrupt`].
     pub fn confront(&self, kept: &SignedCheckpoint) -> Result<Option<ReadOnly>, Error> {
         let shared = self.shared();
-        let Some(kept) = shared.keys.all().find_map(|key| kept.verify(key).ok()) else { return Ok(None) };
         let newest = shared.newest.load_full();
+        let head: SignedCheckpoint =
+            newest.note.parse().map_err(|_malformed| store::corrupt("the newest checkpoint"))?;
+        let mut signing = shared.keys.all().filter(|key| head.verify(key).is_ok());
+        let Some(kept) = signing.find_map(|key| kept.verify(key).ok()) else { return Ok(None) };
         let read_only = if kept.size > newest.size {
             ReadOnly::RolledBack { head: newest.size, guard: kept.size }
         } else if kept.size == 0 || shared.alarmed(root_at(&newest, shared, kept.size))? == kept.root {

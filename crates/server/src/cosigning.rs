@@ -5,7 +5,6 @@
 
 mod doubt;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use witness::feeder::{Counters, Pace};
 use witness::{Client, Feeder, Newest, Report, SetupError, Witness, WitnessError};
 
 use self::doubt::Doubt;
-use crate::config::{CosigningConfig, Policies};
+use crate::config::{Config, CosigningConfig, Policies};
 
 /// Reports of witnesses that wait to be stored; more than a round of any policy gives.
 const WAITING: usize = 1_024;
@@ -24,6 +23,22 @@ const WAITING: usize = 1_024;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two attempts to store a cosignature that the log could not take.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long each is waited for before the first signature, where they are not demanded.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks the witnesses of the configuration how much of the log they have seen, before something is signed without a
+/// running service. What they have against the log makes it read-only.
+///
+/// # Errors
+///
+/// [`CosigningError`]
+pub async fn ask_witnesses(config: &Config, ledger: &Ledger) -> Result<(), CosigningError> {
+    match Cosigning::of(&config.cosigning, ledger, PATIENCE)? {
+        Some(cosigning) => cosigning.ask_once(ledger).await,
+        None => Ok(()),
+    }
+}
 
 /// Why no witness can be asked.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +49,11 @@ pub enum CosigningError {
     /// The HTTP client.
     #[error(transparent)]
     Client(#[from] SetupError),
+    /// Nothing is known of what they have seen.
+    #[error(
+        "the witnesses have not said how much of the log they have seen, and nothing is signed until they do; is the network there? `[cosigning] publish` demands them"
+    )]
+    Unheard,
 }
 
 /// The witnesses of one log, ready to be asked.
@@ -92,6 +112,13 @@ impl Cosigning {
         Ok(Some(Self { client, patient, witnesses, policy, mode, interval, feeder, newest, reports, doubts }))
     }
 
+    /// Asks once; [`CosigningError::Unheard`] where they are demanded and too few say anything.
+    async fn ask_once(self, ledger: &Ledger) -> Result<(), CosigningError> {
+        let Self { patient, witnesses, policy, mode, .. } = self;
+        let doubt = Doubt { witnesses: &witnesses, policy: &policy, ledger, client: &patient };
+        if doubt.is_open(mode).await { Err(CosigningError::Unheard) } else { Ok(()) }
+    }
+
     /// What each witness did so far.
     pub(crate) fn counters(&self) -> Counters {
         self.feeder.counters()
@@ -111,9 +138,8 @@ impl Cosigning {
                 }
             };
             let hear = async {
-                let mut above = BTreeMap::new();
                 while let Some(report) = doubts.recv().await {
-                    doubt.hear(report, &mut above).await;
+                    doubt.hear(report).await;
                 }
             };
             tokio::join!(follow, store, hear, feeder.run(std::future::pending()));

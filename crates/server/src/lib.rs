@@ -28,7 +28,7 @@ mod tags_list;
 pub mod telemetry;
 
 pub use self::auth::AccountsError;
-pub use self::cosigning::CosigningError;
+pub use self::cosigning::{CosigningError, ask_witnesses};
 pub use self::edge::certificates::CertificateError;
 pub use self::start::{
     Reload, ServeError, Service, Surroundings, check, ledger_options, new_log_options, serve,

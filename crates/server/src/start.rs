@@ -24,7 +24,7 @@ use crate::admin;
 use crate::app::{App, Parts};
 use crate::auth::{Accounts, AccountsError, Auth};
 use crate::config::{Config, Origin, Policies, SigstoreMode, Supersede, remember_credentials};
-use crate::cosigning::{Cosigning, CosigningError};
+use crate::cosigning::{self, Cosigning, CosigningError};
 use crate::edge::certificates::{CertificateError, Certificates};
 use crate::edge::crowd::Crowd;
 use crate::edge::{listen, service};
@@ -142,7 +142,7 @@ impl Default for Surroundings {
             free_space: FreeSpace::system(),
             lookup: Lookup::System,
             cover_timeout: Duration::from_secs(5),
-            witness_patience: Duration::from_secs(3),
+            witness_patience: cosigning::PATIENCE,
             instants: upstream::Clock::default(),
             reload_interval: Duration::from_secs(10),
         }

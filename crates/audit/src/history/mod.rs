@@ -20,7 +20,7 @@ use tlog::{SignedCheckpoint, VerifierKey};
 pub use self::compare::{Compared, Comparison};
 use crate::Error;
 use crate::cache::Cache;
-use crate::memory::{Memory, require_continuation};
+use crate::memory::{Memory, hold};
 use crate::remembered::Remembered;
 use crate::source::Source;
 use crate::state::LogState;
@@ -182,8 +182,10 @@ impl Work<'_> {
         let mut tree = Tree::open(source, cache.as_ref(), self.signed).await?;
         // Forks before the long work: they are found by a few tiles.
         for seen in &known {
-            require_continuation(&mut tree, seen).await?;
+            hold(&mut tree, seen).await?;
         }
+        // Another audit saw more in the meantime; that is its to judge.
+        known.retain(|seen| seen.checkpoint().size <= self.signed.checkpoint().size);
         let compared = compare::all(&mut tree, others, self.settings, &states, &mut known).await?;
         known.push(self.signed.clone());
         let replay = self.replay(&mut tree, progress).await?;

@@ -52,6 +52,7 @@ pub(crate) fn run(ui: &Ui, args: Args) -> Result<Answer, CommandError> {
     confirm(ui, origin, args.origin)?;
     let submission = Submission::Close { reason: args.reason.clone() };
     let appended = stranger::wait(async {
+        server::ask_witnesses(&config, &ledger).await.map_err(CommandError::new)?;
         let appended = ledger.append(submission).await.map_err(CommandError::new);
         ledger.close().await;
         appended

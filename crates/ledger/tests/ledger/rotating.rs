@@ -399,3 +399,22 @@ async fn a_checkpoint_cosigned_before_a_key_change_is_still_published_after_it()
     cosigned_by(&ledger, &signed, &["w1", "w2"]).await;
     Auditor::default().audit(&ledger);
 }
+
+/// Whoever has the retired key, and no other, must not be able to stop the log for good.
+#[tokio::test]
+async fn a_retired_key_proves_nothing_about_what_came_after_it() {
+    let place = Place::new();
+    let next = another_key(&place, ORIGIN, 9);
+    let ledger = place.open();
+    ledger.append(freeze(&numbered(0), &image("0"))).await.unwrap();
+    drop(ledger);
+    let stolen = fs::read_to_string(place.data().join("log.key")).unwrap();
+    let stolen: SigningKey = SigningKey::from_private_form(stolen.trim()).unwrap();
+    drop(Ledger::open(Options { next_key_file: Some(next.clone()), ..place.options() }).unwrap());
+    let ledger = Ledger::open(Options { key_file: Some(next), ..place.options() }).unwrap();
+    ledger.append(freeze(&numbered(1), &image("1"))).await.unwrap();
+    let invented = tlog::Checkpoint { origin: ORIGIN.to_owned(), size: 1_000, root: tlog::Hash::of("x") };
+    let invented = invented.sign(&stolen).unwrap();
+    assert_eq!(ledger.confront(&invented).unwrap(), None);
+    ledger.append(freeze(&numbered(2), &image("2"))).await.unwrap();
+}

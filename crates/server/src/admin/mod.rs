@@ -15,6 +15,7 @@ use taglog::Reason;
 
 pub(crate) use self::socket::Listener;
 use crate::config::Config;
+use crate::cosigning::{CosigningError, ask_witnesses};
 use crate::evidence::Records;
 pub use crate::health::Readiness;
 use crate::start::{ledger_options, upstream_settings};
@@ -85,6 +86,9 @@ pub enum AdminError {
     /// It cannot be logged in Rekor, which comes first.
     #[error("the re-pin cannot be logged in public, so nothing was changed")]
     Public(#[from] sigstore::Error),
+    /// Whether the log is whole cannot be asked.
+    #[error(transparent)]
+    Witnesses(#[from] CosigningError),
     /// The log does not take it.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -132,6 +136,7 @@ pub async fn run(config: &Config, command: Command) -> Result<Outcome, AdminErro
         return answer;
     }
     let ledger = ledger::Ledger::open(ledger_options(config))?;
+    ask_witnesses(config, &ledger).await?;
     let upstream = upstream::Client::new(upstream_settings(config, upstream::Lookup::System))?;
     let records = match &config.sigstore {
         Some(sigstore) => Some(Records::open(config, sigstore, &ledger, ledger::Clock::system())?),

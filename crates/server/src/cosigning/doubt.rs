@@ -4,7 +4,7 @@
 //! A checkpoint with this log's own signature proves it, and one witness that shows such a one is enough. A witness that
 //! merely says so may lie, and is outvoted where others can decide. Knows no pull.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use ledger::{Ledger, Mode};
 use tlog::SignedCheckpoint;
 use witness::{Client, Report, Witness};
 
-/// So many at least have to say it, where witnesses are not demanded and nobody proves it.
+/// So many at least have to say it at the start, where witnesses are not demanded and nobody proves it.
 const SEVERAL: usize = 2;
 
 /// What those who were asked made of this log.
@@ -63,6 +63,12 @@ impl Doubt<'_> {
         self.ledger.release();
     }
 
+    /// Asks once; whether witnesses are demanded and have left it open how much of the log they have seen.
+    pub(super) async fn is_open(&self, mode: Mode) -> bool {
+        let enough = if mode == Mode::Require { 1 } else { SEVERAL };
+        self.round(self.client, enough).await == Verdict::Unknown && mode == Mode::Require
+    }
+
     /// Asks each witness once how much it holds. `enough` of them are believed without a proof.
     async fn round(&self, client: &Client, enough: usize) -> Verdict {
         let signed = self.ledger.signed().borrow().clone();
@@ -92,26 +98,17 @@ impl Doubt<'_> {
         Verdict::Unknown
     }
 
-    /// The same later, by what the feeder hears. `above` is who has said that it holds more than we have.
-    pub(super) async fn hear(&self, report: Report, above: &mut BTreeMap<String, u64>) {
+    /// The same later, by what the feeder hears: words alone stop nothing any more, for nothing was put back meanwhile.
+    pub(super) async fn hear(&self, report: Report) {
         match report {
             Report::Cosigned { .. } => {}
             Report::Contradicted { witness } => {
                 let _known_to_all = self.confront(self.client, &witness).await;
             }
-            Report::Ahead { witness, held, .. } => {
-                let ours = self.ledger.signed().borrow().size;
-                above.insert(witness.clone(), held);
-                // Whoever reads our checkpoints may have brought it a newer one than we asked with.
-                above.retain(|_, held| *held > ours);
-                if !above.contains_key(&witness) || self.confront(self.client, &witness).await {
-                    return;
-                }
-                let others = self.witnesses.iter().map(Witness::name);
-                let others: BTreeSet<&str> = others.filter(|name| !above.contains_key(*name)).collect();
-                if above.len() >= SEVERAL && !self.policy.is_satisfied_by(&others) {
-                    self.ledger.declare_rollback(above.values().max().copied().unwrap_or_default());
-                }
+            // Whoever reads our checkpoints may have brought it a newer one than we asked with.
+            Report::Ahead { held, .. } if held <= self.ledger.signed().borrow().size => {}
+            Report::Ahead { witness, .. } => {
+                let _known_to_all = self.confront(self.client, &witness).await;
             }
         }
     }
