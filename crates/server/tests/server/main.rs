@@ -47,6 +47,8 @@ mod recheck;
 #[cfg(test)]
 mod referrers;
 #[cfg(test)]
+mod review3;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod ssrf;
