@@ -14,4 +14,6 @@ mod place;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod review3;
+#[cfg(test)]
 mod trusting;

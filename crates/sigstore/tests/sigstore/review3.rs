@@ -1,0 +1,167 @@
+//! What a hostile reader expects of searches and of the monitor, and finds not to hold. Each test states what should be.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey as _};
+use sigstore::monitor::State;
+use sigstore::{Action, SearchBudget, Settings, Statement};
+use testkit::sigstore::Fault;
+
+use crate::place::{Place, REFERENCE, statement};
+
+/// An `intoto` 0.0.2 entry by a stranger's key, about the tag that is looked for, of 99 KiB that Rekor keeps beside it.
+async fn by_a_stranger(place: &Place, number: usize) {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let said = Statement {
+        action: Action::Supersede { reason: format!("{number}{}", "x".repeat(99 * 1024)) },
+        ..statement("x")
+    };
+    let payload = said.to_payload();
+    let kind = "application/vnd.in-toto+json";
+    let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
+    message.extend_from_slice(&payload);
+    let signature = key.sign(&message).unwrap();
+    let twice = |bytes: &[u8]| STANDARD.encode(STANDARD.encode(bytes));
+    let entry = serde_json::json!({ "kind": "intoto", "apiVersion": "0.0.2", "spec": { "content": {
+        "envelope": { "payloadType": kind, "payload": twice(&payload), "signatures": [
+            { "sig": twice(&signature), "publicKey": STANDARD.encode(key.public_key_pem()) },
+        ]},
+        "hash": { "algorithm": "sha256", "value": "00" },
+    }}});
+    let config = std::fs::read(place.services.path("signing_config.1.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let url = format!("{}/api/v1/log/entries", config["rekorTlogUrls"][0]["url"].as_str().unwrap());
+    let reply = testkit::wire::Request::new("POST", &url).body(entry.to_string()).send().await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+}
+
+/// [13] and [15]: what strangers put there is passed over, whatever its size.
+#[tokio::test]
+async fn a_few_large_entries_of_a_stranger_do_not_end_a_search() {
+    let place = Place::new();
+    // Rekor keeps attestations of up to 100 KiB.
+    for number in 0..10 {
+        by_a_stranger(&place, number).await;
+    }
+    let patient = SearchBudget { entries: 10_000, time: Duration::from_secs(600) };
+    let ours = place.with(Settings { search: patient, ..place.settings() });
+    let found = ours.consult(REFERENCE, &[statement("a")]).await;
+    let error = found.as_ref().err().map(|error| (error.to_string(), error.is_transient()));
+    assert!(found.is_ok(), "{} entries: {error:?}", place.services.rekor().size());
+}
+
+/// Anybody can put our name into a certificate of their own making.
+#[tokio::test]
+async fn who_only_writes_our_name_into_a_certificate_does_not_raise_the_monitors_alarm() {
+    let place = Place::v2();
+    place.services.fault(Fault::OtherChain);
+    let signer = place.signer();
+    let forged = signer.submit(&signer.sign(&statement("a")).await.unwrap()).await;
+    assert!(forged.is_err(), "nobody believes it");
+    place.services.heal();
+    let mut found = Vec::new();
+    place.signer().watch(&State::default(), |signed| found.push(signed), |_, _| ()).await.unwrap();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn rekor2(place: &Place) -> String {
+    let config = std::fs::read(place.services.path("signing_config.2.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    config["rekorTlogUrls"][0]["url"].as_str().unwrap().to_owned()
+}
+
+/// Rekor v2 takes entries of up to 64 KiB from anybody.
+#[tokio::test]
+async fn large_entries_of_a_stranger_do_not_blind_the_monitor() {
+    let place = Place::v2();
+    for number in 0..20 {
+        let raw = format!("{number:02}{}", "A".repeat(60_000));
+        let proposed = serde_json::json!({ "hashedRekordRequestV002": { "digest": "AAAA", "signature": {
+            "content": "AAAA", "verifier": { "x509Certificate": { "rawBytes": raw }, "keyDetails": "PKIX_ECDSA_P256_SHA_256" },
+        }}});
+        let url = format!("{}/api/v2/log/entries", rekor2(&place));
+        let reply = testkit::wire::Request::new("POST", &url).body(proposed.to_string()).send().await;
+        assert_eq!(reply.status, 201);
+    }
+    let signer = place.signer();
+    signer.submit(&signer.sign(&statement("in our name")).await.unwrap()).await.unwrap();
+    let mut found = 0;
+    let watched = place.signer().watch(&State::default(), |_| found += 1, |_, _| ()).await;
+    assert!(watched.is_ok() && found == 1, "found {found}: {:?}", watched.map_err(|error| error.to_string()));
+}
+
+/// A shard lives for some months; the next one has another name and begins with nothing.
+#[tokio::test]
+async fn the_monitor_goes_on_when_the_shard_is_another() {
+    let (last_year, this_year) = (Place::v2(), Place::v2());
+    let old = last_year.signer();
+    for content in ["a", "b", "c"] {
+        old.submit(&old.sign(&statement(content)).await.unwrap()).await.unwrap();
+    }
+    let state = old.watch(&State::default(), |_| (), |_, _| ()).await.unwrap();
+    let new = this_year.signer();
+    new.submit(&new.sign(&statement("d")).await.unwrap()).await.unwrap();
+    let shorter = new.watch(&state, |_| (), |_, _| ()).await.map(drop).map_err(|error| error.to_string());
+    for content in ["e", "f", "g"] {
+        new.submit(&new.sign(&statement(content)).await.unwrap()).await.unwrap();
+    }
+    let longer = new.watch(&state, |_| (), |_, _| ()).await.map(drop).map_err(|error| error.to_string());
+    assert!(shorter.is_ok() && longer.is_ok(), "{shorter:?}; {longer:?}");
+}
+
+/// The same identity is believed in every log of the trusted root.
+#[tokio::test]
+async fn the_monitor_of_rekor_2_sees_what_is_signed_as_us_in_rekor_1() {
+    let place = Place::v2();
+    let config = place.services.path("signing_config.1.json");
+    let trust = sigstore::TrustSource::Files {
+        trusted_root: place.services.path("trusted_root.json"),
+        signing_config: config,
+    };
+    let thief = place.with(Settings { trust, ..place.settings() });
+    let stolen = thief.submit(&thief.sign(&statement("stolen")).await.unwrap()).await.unwrap();
+    let service = place.signer();
+    service.prepare().await.unwrap();
+    service.verify(&stolen.bundle).unwrap();
+    let mut found = 0;
+    service.watch(&State::default(), |_| found += 1, |_, _| ()).await.unwrap();
+    assert_eq!(found, 1, "what it verifies it has to watch");
+}
+
+/// Expired metadata sign nothing, and should not pin anything new either.
+#[tokio::test]
+async fn expired_metadata_adopt_nothing_that_was_never_checked_before() {
+    let place = Place::new();
+    let first = place.by_tuf();
+    first.submit(&first.sign(&statement("a")).await.unwrap()).await.unwrap();
+    place.services.fault(Fault::NoTrust);
+    place.clock.advance(Duration::from_secs(8 * 24 * 3600));
+    let restarted = place.by_tuf();
+    let found = restarted.consult(REFERENCE, &[statement("a")]).await;
+    assert!(restarted.health().expired.is_some());
+    assert!(found.is_err(), "{} records", found.unwrap().records.len());
+}
+
+/// The record that Rekor was asked to keep is checked like the other.
+#[tokio::test]
+async fn a_statement_that_rekor_did_not_keep_is_noticed_when_it_is_written() {
+    let place = Place::new();
+    place.services.fault(Fault::NoAttestation);
+    let signer = place.attesting();
+    let outcome = signer.submit(&signer.sign(&statement("a")).await.unwrap()).await;
+    assert!(outcome.is_err(), "nobody will be able to read it back");
+}
+
+/// What was found wrong with the index of a log that is believed: it does not delay in tests.
+#[tokio::test]
+async fn the_fakes_index_can_be_late() {
+    let place = Place::new();
+    let signer = place.signer();
+    signer.submit(&signer.sign(&statement("a")).await.unwrap()).await.unwrap();
+    let before = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap().records.len();
+    place.services.rekor().catch_up();
+    let after = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap().records.len();
+    assert_eq!((before, after), (0, 1), "`catch_up` changes nothing, because nothing is ever late");
+}
