@@ -107,6 +107,14 @@ impl Prepared {
         Statement::from_payload(&self.payload)
     }
 
+    /// Whether its certificate has ended at this Unix time; a key of one's own never does.
+    pub fn has_ended(&self, now: u64) -> bool {
+        match &self.verifier {
+            Verifier::Certificate { not_after, .. } => i64::try_from(now).is_ok_and(|now| now > *not_after),
+            Verifier::Key { .. } => false,
+        }
+    }
+
     /// The envelope as Rekor v1 takes it.
     pub(crate) fn envelope(&self) -> String {
         let payload = STANDARD.encode(&self.payload);

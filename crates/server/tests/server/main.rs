@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod begun;
+#[cfg(test)]
 mod blobs;
 #[cfg(test)]
 mod by_digest;
@@ -14,6 +16,8 @@ mod collecting;
 mod conformance;
 #[cfg(test)]
 mod cosigning;
+#[cfg(test)]
+mod earliest;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
@@ -47,9 +51,11 @@ mod recheck;
 #[cfg(test)]
 mod referrers;
 #[cfg(test)]
-mod review3;
+mod repins;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod sigstore_place;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]
