@@ -22,7 +22,7 @@ use crate::lookup::{self, RecordCache};
 use crate::record::{Entry, Recorded};
 use crate::signer::Signer;
 use crate::store::{self, CheckpointRow, Kept, TagRow, corrupt};
-use crate::submission::{Appended, ManifestBytes, Submission};
+use crate::submission::{Appended, ManifestBytes, NotRecorded, Submission};
 
 /// Seconds that the clock may be behind the last leaf.
 const BEHIND: u64 = 300;
@@ -192,6 +192,7 @@ impl<'a> Draft<'a> {
             Submission::Close { reason } => self.close(reason),
             Submission::KeepManifest { name, manifest } => self.keep_passing(name, manifest),
             Submission::Evidenced { submission, evidence } => self.evidenced(submission, evidence),
+            Submission::Anchored { index, evidence } => self.anchored(*index, evidence),
             Submission::Pend { submission, prepared, replaces } => {
                 self.pend(submission, prepared, replaces.as_deref())
             }
@@ -270,6 +271,21 @@ impl<'a> Draft<'a> {
             store::insert_evidence(self.terms.connection, record.index(), evidence)?;
         }
         Ok(appended)
+    }
+
+    /// Keeps what was logged elsewhere about a checkpoint with its last leaf, which has nothing else.
+    fn anchored(&mut self, index: u64, evidence: &Evidence) -> Result<Appended, Failure> {
+        if evidence.document.len() > MAX_EVIDENCE {
+            return Err(AppendError::EvidenceTooLarge.into());
+        }
+        let entry = store::entry(self.terms.connection, index)?;
+        if !entry.is_some_and(|bytes| matches!(Leaf::parse(&bytes), Ok(Leaf::Index { .. }))) {
+            return Ok(Appended::NotRecorded(NotRecorded::NotWanted));
+        }
+        self.room()?;
+        store::insert_evidence(self.terms.connection, index, evidence)?;
+        self.kept += 1;
+        Ok(Appended::Kept)
     }
 
     /// Keeps a manifest that the leaf at `index` records; without one, what was noted of it stays.

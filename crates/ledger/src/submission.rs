@@ -75,6 +75,14 @@ pub enum Submission {
         /// What it takes the place of; without, nothing is replaced.
         replaces: Option<Bytes>,
     },
+    /// A document about the checkpoint whose last leaf is at `index`; it takes the place of an earlier one, and is kept also
+    /// of a closed log.
+    Anchored {
+        /// The checkpoint's index leaf.
+        index: u64,
+        /// At most [`MAX_EVIDENCE`](crate::MAX_EVIDENCE) bytes.
+        evidence: Evidence,
+    },
     /// A manifest that passed through by digest: kept if an index kept under this name names it, or a record whose
     /// manifest is not kept (any more); also by a closed log.
     KeepManifest {
@@ -88,7 +96,7 @@ pub enum Submission {
 impl Submission {
     /// Whether it adds nothing to the log.
     pub(crate) fn suits_a_closed_log(&self) -> bool {
-        matches!(self, Self::KeepManifest { .. })
+        matches!(self, Self::KeepManifest { .. } | Self::Anchored { .. })
     }
 }
 

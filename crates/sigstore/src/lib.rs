@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod anchored;
 mod consult;
 mod entry;
 mod error;

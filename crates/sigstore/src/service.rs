@@ -62,6 +62,8 @@ struct Managed {
 pub struct Anchored {
     /// The Sigstore bundle.
     pub bundle: Vec<u8>,
+    /// SHA-256 of what was signed.
+    pub pae_hash: [u8; 32],
     /// Where it is logged.
     pub entry: Entry,
 }
@@ -225,7 +227,8 @@ impl Sigstore {
             if logged.payload != payload {
                 return Err(Error::failed(Check::Payload, &"it is about another checkpoint"));
             }
-            Ok(Anchored { bundle, entry: logged.entry })
+            let pae_hash = Sha256::digest(pae(&payload)).into();
+            Ok(Anchored { bundle, pae_hash, entry: logged.entry })
         };
         self.noted(anchored.await)
     }
@@ -263,6 +266,17 @@ impl Sigstore {
     /// Who signs, as far as it is known.
     pub fn identity(&self) -> Option<Arc<Identity>> {
         self.0.identity.load_full()
+    }
+
+    /// Checks what was logged about a checkpoint and kept; gives that checkpoint of the log `origin`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Verification`]; [`Error::NoIdentity`] while it is not known by what.
+    pub fn verify_anchor(&self, origin: &str, bundle: &[u8]) -> Result<String, Error> {
+        let material = self.0.trust.known().ok_or(Error::NoIdentity)?;
+        let identity = self.0.identity.load_full().ok_or(Error::NoIdentity)?;
+        crate::anchored::checkpoint(&material.root, &self.0.expected(&identity), bundle, origin)
     }
 
     /// What it cost so far.

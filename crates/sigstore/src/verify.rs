@@ -80,7 +80,7 @@ pub(crate) fn record(root: &TrustedRoot, expected: &Expected<'_>, bytes: &[u8]) 
 }
 
 /// The payload of a bundle, not yet believed.
-fn payload_of(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn payload_of(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(envelope(&parse(bytes)?)?.1)
 }
 
