@@ -9,6 +9,8 @@ mod begun;
 #[cfg(test)]
 mod blobs;
 #[cfg(test)]
+mod bundles;
+#[cfg(test)]
 mod by_digest;
 #[cfg(test)]
 mod collecting;
