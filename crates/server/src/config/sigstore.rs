@@ -45,6 +45,8 @@ pub struct SigstoreConfig {
     pub settings: Settings,
     /// Between two checkpoints that are logged.
     pub anchor_every: Duration,
+    /// What is logged can be searched for, as far as the configuration tells: a Rekor v2 has no index.
+    pub searchable: bool,
 }
 
 /// One of `adopt`.
@@ -101,14 +103,16 @@ pub(super) fn sigstore(
         .map(|(subject, issuer)| Identity { subject: Subject::of_text(&subject), issuer });
     let signer = signer(table.key_file, table.token_file, table.token_command, &set)?;
     let search = SearchBudget::default();
+    let rekor_url = url(table.rekor_url, "REKOR_URL")?;
     Ok(Some(SigstoreConfig {
         mode,
+        searchable: rekor_url.is_some() || has_an_index(&trust),
         settings: Settings {
             signer,
             identity,
             trust,
             fulcio_url: url(table.fulcio_url, "FULCIO_URL")?,
-            rekor_url: url(table.rekor_url, "REKOR_URL")?,
+            rekor_url,
             audience: table.audience.or_else(|| set("AUDIENCE")).unwrap_or_else(|| "sigstore".to_owned()),
             fulcio_timeout: span(table.fulcio_timeout, "FULCIO_TIMEOUT", 30)?,
             rekor_timeout: span(table.rekor_timeout, "REKOR_TIMEOUT", 30)?,
@@ -130,6 +134,20 @@ pub(super) fn sigstore(
         },
         anchor_every: table.anchor_every.map_or(Duration::from_secs(60 * 60), |span| span.0),
     }))
+}
+
+/// Whether a Rekor v1 is written to: where the signing configuration names a v2 as well, and no end of it, that is written
+/// to. What cannot be read is told by whoever uses it.
+fn has_an_index(trust: &TrustSource) -> bool {
+    let TrustSource::Files { signing_config, .. } = trust else { return true };
+    let text = std::fs::read_to_string(signing_config).ok();
+    let json = text.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let logs = json.as_ref().and_then(|json| json.get("rekorTlogUrls")?.as_array());
+    let is_newer = |log: &serde_json::Value| {
+        log.get("majorApiVersion").and_then(serde_json::Value::as_u64).is_some_and(|version| version > 1)
+            && log.pointer("/validFor/end").is_none()
+    };
+    !logs.is_some_and(|logs| logs.iter().any(is_newer))
 }
 
 /// Two keys that stand together or not at all.

@@ -23,6 +23,8 @@ mod earliest;
 #[cfg(test)]
 mod edge;
 #[cfg(test)]
+mod ephemeral;
+#[cfg(test)]
 mod first_sight;
 #[cfg(test)]
 mod headers;
