@@ -82,7 +82,7 @@ pub(crate) enum Error {
     #[error("`{subject}` cannot be recorded: {source}")]
     NotRecorded { subject: String, known: bool, source: Arc<AppendError> },
     /// It could not be recorded in public, which comes first.
-    #[error("`{subject}` cannot be recorded in public now: {source}")]
+    #[error("`{subject}` cannot be recorded in public now: {}", in_short(.source))]
     Evidence { subject: String, source: Arc<sigstore::Error> },
     /// There is no disk, and nothing that could be asked instead.
     #[error(
@@ -139,6 +139,23 @@ pub(crate) enum Error {
     /// A defect of ours.
     #[error("internal error")]
     Internal,
+}
+
+/// For clients: what other services said, and where they are, is for the operator's log.
+fn in_short(error: &sigstore::Error) -> String {
+    use sigstore::Error as E;
+    match error {
+        E::Service { service, .. } => format!("{service} cannot be reached, or said no"),
+        E::Answer { service, .. } => format!("{service} answered what makes no sense"),
+        E::Verification { check, .. } => format!("what came back fails the check of {check}"),
+        E::SearchBudget { .. } => {
+            "more entries stand under it in Rekor than are looked at; its operator can raise \
+                                   `search_entries` and `search_time`"
+                .to_owned()
+        }
+        E::TrustExpired { .. } => "the trust root has expired".to_owned(),
+        _ => "its operator's log has the details".to_owned(),
+    }
 }
 
 impl Error {

@@ -43,9 +43,13 @@ pub(crate) fn ready(app: &App) -> Response<Body> {
     };
     if let Some(records) = &app.evidence {
         let health = records.sigstore.health();
-        for why in health.expired.iter().chain(&health.last_error) {
-            // New tags wait for Rekor; what is recorded does not.
-            let _infallible = writeln!(page, "records cannot be logged in Rekor: {why}");
+        // New tags wait for Rekor; what is recorded does not. What others said is for our own log.
+        if health.expired.is_some() {
+            page.push_str("records cannot be logged in Rekor: the trust root has expired\n");
+        } else if health.last_error.is_some() {
+            page.push_str(
+                "records cannot be logged in Rekor: the last try failed; the service's log says why\n",
+            );
         }
     }
     let failing = [

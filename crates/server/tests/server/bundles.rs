@@ -1,12 +1,13 @@
 //! Bundles: to whom they are shown, and what cannot hide them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use testkit::Quirk;
 use testkit::sigstore::Sigstore;
 
 use crate::place::{Place, tag_name};
-use crate::sigstore_place::{public, said, table};
+use crate::sigstore_place::{between, public, said, table};
 
 #[tokio::test]
 async fn nobody_can_push_a_bundle_out_of_the_list_of_referrers_with_tags_of_their_own() {
@@ -107,6 +108,21 @@ async fn what_is_anchored_can_be_had_by_a_stranger() {
         said(&shown),
         checkpoint.text()
     );
+}
+
+#[tokio::test]
+async fn a_refusal_names_nothing_of_the_inside() {
+    let (place, services) = public("", 1).await;
+    let hook = |_: &str, path: &str, _: &[u8]| {
+        path.starts_with("/api/v1/log").then(|| (400, b"host db-7.internal: role rekor_rw denied".to_vec()))
+    };
+    between(&services, "rekorTlogUrls", Arc::new(hook)).await;
+    let service = place.start().await;
+    place.push("team/app", "v1");
+    let reply = service.pull("team/app", "v1").await;
+    let ready = service.get("/readyz").await;
+    let all = format!("{}\n{}", reply.text(), ready.text());
+    assert!(!all.contains("db-7.internal") && !all.contains("http://127.0.0.1"), "{all}");
 }
 
 #[tokio::test]
