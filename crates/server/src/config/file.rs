@@ -193,6 +193,9 @@ pub(super) struct SigstoreTable {
     pub(super) search_time: Option<Span>,
     /// Between two checkpoints that are logged with `anchor`; default `1h`.
     pub(super) anchor_every: Option<Span>,
+    /// Names that logs under this identity had before, or have beside this one; default none but the predecessor's.
+    #[serde(default)]
+    pub(super) former_origins: Vec<String>,
     /// Whose records of the original program are adopted; default nobody's.
     #[serde(default)]
     pub(super) adopt: Vec<Adopted>,

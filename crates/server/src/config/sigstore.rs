@@ -45,6 +45,8 @@ pub struct SigstoreConfig {
     pub settings: Settings,
     /// Between two checkpoints that are logged.
     pub anchor_every: Duration,
+    /// Names of other logs under this identity, whose records are told from ours.
+    pub former_origins: Vec<String>,
     /// What is logged can be searched for, as far as the configuration tells: a Rekor v2 has no index.
     pub searchable: bool,
 }
@@ -106,6 +108,7 @@ pub(super) fn sigstore(
     let rekor_url = url(table.rekor_url, "REKOR_URL")?;
     Ok(Some(SigstoreConfig {
         mode,
+        former_origins: table.former_origins,
         searchable: rekor_url.is_some() || has_an_index(&trust),
         settings: Settings {
             signer,

@@ -20,6 +20,7 @@ use ledger::{Evidence, Ledger, Recorded};
 use oci::{Name, Sha256Digest};
 use sha2::{Digest as _, Sha256};
 use sigstore::{Consulted, Entry, Error, Sigstore, Statement, Verified};
+use taglog::Leaf;
 
 pub(crate) use self::anchor::keep_anchoring;
 pub(crate) use self::begun::Unlogged;
@@ -52,6 +53,8 @@ pub(crate) struct Records {
     clock: ledger::Clock,
     /// The name of our own log in statements; a log that goes with the process has none that means anything to the next.
     log_origin: Option<String>,
+    /// Of other logs under this identity.
+    former_origins: Vec<String>,
     verified: Mutex<HashMap<u64, Option<Arc<Logged>>>>,
 }
 
@@ -78,15 +81,18 @@ impl Records {
             ledger: ledger.clone(),
             clock,
             log_origin,
+            former_origins: former_origins(sigstore, ledger),
             verified: Mutex::default(),
         })
     }
 
     /// What Rekor has of the reference of `candidate`, which it may say without its payload.
     pub(crate) async fn consult(&self, candidate: &Statement) -> Result<Consulted, Error> {
-        // Another instance may keep a log, or none.
-        let without = Statement { log_origin: None, ..candidate.clone() };
-        self.sigstore.consult(&candidate.reference, &[candidate.clone(), without]).await
+        // Another instance may keep a log, or none; what another log said of the same digest is no contradiction.
+        let others = self.former_origins.iter().cloned().map(Some).chain([None]);
+        let others = others.map(|log_origin| Statement { log_origin, ..candidate.clone() });
+        let candidates: Vec<Statement> = [candidate.clone()].into_iter().chain(others).collect();
+        self.sigstore.consult(&candidate.reference, &candidates).await
     }
 
     /// What is verified of a record's document; nothing where there is none, or none that passes.
@@ -158,6 +164,16 @@ impl Records {
             }
         }
     }
+}
+
+/// What the configuration names, and the log that ours continues.
+fn former_origins(sigstore: &SigstoreConfig, ledger: &Ledger) -> Vec<String> {
+    let mut origins = sigstore.former_origins.clone();
+    if let Ok(Some(ledger::Entry { leaf: Leaf::Log { previous: Some(previous), .. }, .. })) = ledger.entry(0)
+    {
+        origins.push(previous.origin);
+    }
+    origins
 }
 
 fn logged(verified: &Verified) -> Option<Logged> {

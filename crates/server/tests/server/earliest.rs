@@ -48,7 +48,8 @@ async fn a_digest_that_was_superseded_in_public_is_not_adopted_because_the_re_pi
 }
 
 #[tokio::test]
-async fn what_a_log_of_another_name_and_the_same_identity_recorded_is_not_called_another_digest() {
+async fn what_a_log_of_another_name_and_the_same_identity_recorded_is_told_from_ours_where_its_name_is_known()
+{
     let (place, _services) = public("", 1).await;
     let service = place.start().await;
     let image = place.push("team/app", "v1");
@@ -62,7 +63,7 @@ async fn what_a_log_of_another_name_and_the_same_identity_recorded_is_not_called
         .replace("https://tlog.example", "https://next.example");
     let path = place.directory.path().join("next.toml");
     std::fs::write(&path, config).unwrap();
-    let config = Config::load(Flags { config: Some(path), ..Flags::default() }, &|_| None).unwrap();
+    let config = Config::load(Flags { config: Some(path.clone()), ..Flags::default() }, &|_| None).unwrap();
     let next = place.start_with(config, place.surroundings()).await;
     let reply = next.pull("team/app", "v1").await;
     let (_, message) = error(&reply);
@@ -71,6 +72,14 @@ async fn what_a_log_of_another_name_and_the_same_identity_recorded_is_not_called
         message.contains("in the name of another log") && !message.contains("recorded another digest"),
         "{message}"
     );
+    next.stop().await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    let known = text.replace("[sigstore]", "[sigstore]\nformer_origins = [\"tlog.example/log\"]");
+    std::fs::write(&path, known).unwrap();
+    let config = Config::load(Flags { config: Some(path), ..Flags::default() }, &|_| None).unwrap();
+    let next = place.start_with(config, place.surroundings()).await;
+    let reply = next.pull("team/app", "v1").await;
+    assert_eq!((reply.status, &reply.body), (200, &image.manifest), "upstream never moved: {}", said(&reply));
 }
 
 #[tokio::test]
