@@ -66,7 +66,7 @@ pub enum Submission {
         evidence: Evidence,
     },
     /// What is about to be recorded: who comes first decides what the tag means. Refused where the record itself would be,
-    /// charged as the record would be (which then costs nothing more), and its manifest is kept.
+    /// charged as the record would be (which then costs nothing more; each further signature does), and its manifest is kept.
     Pend {
         /// [`Record`](Self::Record) or [`Supersede`](Self::Supersede).
         submission: Box<Submission>,

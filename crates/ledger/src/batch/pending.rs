@@ -31,16 +31,18 @@ impl Draft<'_> {
                 {
                     return Ok(Appended::Existing(record));
                 }
-                let charge = || seen.charge();
                 let (date, trusted) = (seen.upstream_date, seen.is_of_a_configured_upstream());
-                self.begin(key, (&seen.name, &seen.manifest), prepared, replaces, |draft| {
+                self.begin(key, (&seen.name, &seen.manifest), prepared, replaces, |draft, again| {
                     draft.time(date, trusted)?;
-                    Ok(draft.charge(charge())?)
+                    let charge = seen.charge();
+                    // Signed anew it is a further entry in public, of the same bytes.
+                    let manifest_bytes = if again { 0 } else { charge.manifest_bytes };
+                    Ok(draft.charge(Charge { manifest_bytes, ..charge })?)
                 })
             }
             Submission::Supersede { name, tag, old, manifest, .. } => {
                 let key = self.stands(name, tag, old, manifest)?;
-                self.begin(key, (name, manifest), prepared, replaces, |draft| {
+                self.begin(key, (name, manifest), prepared, replaces, |draft, _again| {
                     draft.time(None, false)?;
                     Ok(())
                 })
@@ -55,7 +57,7 @@ impl Draft<'_> {
         (name, manifest): (&Name, &ManifestBytes),
         prepared: &Bytes,
         replaces: Option<&[u8]>,
-        pay: impl FnOnce(&mut Self) -> Result<(), Failure>,
+        pay: impl FnOnce(&mut Self, bool) -> Result<(), Failure>,
     ) -> Result<Appended, Failure> {
         let connection = self.terms.connection;
         let before = store::pending(connection, &key)?;
@@ -66,12 +68,9 @@ impl Draft<'_> {
         }
         self.room()?;
         let pending = Pending { digest: manifest.digest(), prepared: prepared.clone() };
-        // The same signed anew costs nothing.
-        if before.is_none_or(|before| before.digest != pending.digest) {
-            pay(self)?;
-            // Upstream may not have it any more when the rest is done.
-            self.keep(name, manifest, None)?;
-        }
+        pay(self, before.is_some_and(|before| before.digest == pending.digest))?;
+        // Upstream may not have it any more when the rest is done.
+        self.keep(name, manifest, None)?;
         store::put_pending(connection, &key, &pending)?;
         self.kept += 1;
         Ok(Appended::Pending(pending))

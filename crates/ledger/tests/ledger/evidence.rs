@@ -90,7 +90,8 @@ async fn who_comes_first_decides_what_a_pending_tag_will_mean_over_a_restart() {
 #[tokio::test]
 async fn what_is_begun_is_refused_and_charged_where_its_record_would_be() {
     let mut place = Place::new();
-    place.limits.new_records_per_client_per_day = 1;
+    place.limits.new_records_per_client_per_day = 2;
+    place.limits.manifest_bytes_per_day = image("a").bytes().len() as u64;
     let ledger = place.open();
     let by = |i: usize, content: &str, date: Option<i64>| {
         let client = Some("192.0.2.1".parse().unwrap());
@@ -101,10 +102,12 @@ async fn what_is_begun_is_refused_and_charged_where_its_record_would_be() {
     let refused = ledger.append(begin(by(0, "a", Some(year)), "a", None)).await.unwrap_err();
     assert!(matches!(refused, AppendError::Clock(_)), "{refused}");
     pending(ledger.append(begin(by(0, "a", None), "a", None)).await.unwrap());
-    let refused = ledger.append(begin(by(1, "b", None), "b", None)).await.unwrap_err();
-    assert!(matches!(refused, AppendError::Budget { budget: Budget::Client, .. }), "{refused}");
-    // Signed anew, and recorded, it costs nothing more; its bytes are kept meanwhile.
+    // Signed anew it is a further entry in public, of the same bytes, which are kept meanwhile.
     pending(ledger.append(begin(by(0, "a", None), "anew", Some("a"))).await.unwrap());
+    for (i, prepared, replaces) in [(1, "b", None), (0, "again", Some("anew"))] {
+        let refused = ledger.append(begin(by(i, "a", None), prepared, replaces)).await.unwrap_err();
+        assert!(matches!(refused, AppendError::Budget { budget: Budget::Client, .. }), "{refused}");
+    }
     assert!(ledger.manifest(&numbered(0).name, &image("a").digest()).unwrap().is_some());
     record(ledger.append(evidenced(by(0, "a", None), "bundle")).await.unwrap());
     let large = Bytes::from(vec![b'x'; MAX_PREPARED + 1]);

@@ -1,7 +1,7 @@
 //! Which record in public decides, where there are several or some cannot be read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oci::Sha256Digest;
@@ -85,27 +85,31 @@ async fn what_a_log_of_another_name_and_the_same_identity_recorded_is_told_from_
 #[tokio::test]
 async fn the_earliest_record_decides_also_where_it_says_what_ours_says() {
     let (place, services) = public("store_attestation = true", 1).await;
-    // The index is late for the third instance's first look.
+    let services = Arc::new(services);
+    // Who is timestamped has looked once.
+    let (armed, healed) = (Arc::new(AtomicBool::new(false)), Arc::clone(&services));
+    let is_armed = Arc::clone(&armed);
+    let hook = move |_: &str, _: &str, _: &[u8]| {
+        if is_armed.load(Ordering::SeqCst) {
+            healed.heal();
+        }
+        None
+    };
+    between(&services, "tsaUrls", Arc::new(hook)).await;
     let a = place.push("team/app", "v1");
     let first = place.start().await;
     assert_eq!(first.pull("team/app", "v1").await.status, 200);
     place.clock.advance(Duration::from_secs(5));
     // A second one, which the index told nothing, records another digest.
     let b = place.push("team/app", "v1");
-    let looks = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&looks);
-    let hook = move |_: &str, path: &str, _: &[u8]| {
-        let look = path == "/api/v1/index/retrieve";
-        (look && counted.fetch_add(1, Ordering::SeqCst) % 3 < 2).then(|| (200, b"[]".to_vec()))
-    };
-    between(&services, "rekorTlogUrls", Arc::new(hook)).await;
+    services.fault(Fault::IndexLoses);
     let second = elsewhere(&place, "second").await;
     let reply = second.pull("team/app", "v1").await;
     assert_eq!(reply.status, 200, "{}", said(&reply));
     place.clock.advance(Duration::from_secs(5));
     // The third sees nothing at first, says what the first said, and then sees all.
     place.registry.move_tag("team/app", "v1", &a.digest);
-    looks.store(1, Ordering::SeqCst);
+    armed.store(true, Ordering::SeqCst);
     let third = elsewhere(&place, "third").await;
     let reply = third.pull("team/app", "v1").await;
     let recorded = reply.header("tlog-recorded-digest").map(str::to_owned);

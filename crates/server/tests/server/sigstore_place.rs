@@ -85,7 +85,8 @@ pub(crate) async fn rewritten(
                         *answer.status_mut() = status.try_into().unwrap();
                         return Ok::<_, hyper::Error>(answer);
                     }
-                    let request = Request::new(parts.method.as_str(), &format!("{target}{path}")).body(body);
+                    let asked = parts.uri.path_and_query().map_or(&*path, |asked| asked.as_str());
+                    let request = Request::new(parts.method.as_str(), &format!("{target}{asked}")).body(body);
                     let reply = request.send().await;
                     let mut answer = Response::new(Full::new(Bytes::from(rewrite(&path, &reply.body))));
                     *answer.status_mut() = reply.status.try_into().unwrap();
