@@ -11,9 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::certificate::{believed, identity_in};
 use crate::entry::LogEntry;
 use crate::error::Error;
-use crate::evidence::{certified, identity_in, logged, verifier};
+use crate::evidence::{logged, verifier};
 use crate::identity::{Identity, Subject};
 use crate::original;
 use crate::prepared::{Prepared, Verifier};
@@ -178,7 +179,9 @@ impl Search<'_> {
     /// Anybody can log an entry with a certificate of their own making that has our name in it.
     fn unreadable(&self, entry: &LogEntry, with: &Verifier, payload: &str) -> Class {
         let authentic = logged(&self.material.root, entry).and_then(|()| match with {
-            Verifier::Certificate { der, .. } => certified(&self.material.root, entry, der, self.identity),
+            Verifier::Certificate { der, .. } => {
+                believed(&self.material.root, der, self.identity, entry.time()?)
+            }
             Verifier::Key { .. } => Ok(()),
         });
         match authentic {

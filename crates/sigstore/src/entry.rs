@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tlog::Hash;
@@ -155,6 +156,11 @@ impl LogEntry {
             },
             "canonicalizedBody": encode(&self.body),
         })
+    }
+
+    /// When it was logged.
+    pub(crate) fn time(&self) -> Result<Timestamp, Error> {
+        Timestamp::from_second(self.time).map_err(|_why| Error::failed(Check::Entry, &"its time is none"))
     }
 
     /// The tree that its checkpoint is of, as 16 hexadecimal characters: `<host> - <decimal>` in the first line.

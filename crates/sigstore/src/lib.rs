@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod consult;
 mod entry;
 mod error;

@@ -10,9 +10,9 @@ use serde_json::Value;
 use sigstore_crypto::{Checkpoint, VerificationKey};
 use tlog::{Frontier, Hash};
 
+use crate::certificate::identity_in;
 use crate::entry::{hash, unhex};
 use crate::error::{Check, Error, Service};
-use crate::evidence::identity_in;
 use crate::identity::{Identity, Subject};
 use crate::rekor2::{BUNDLE, Rekor2, log_of};
 use crate::statement::hex;

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::certificate::{believed, identity_in};
 use crate::consult::{Consulted, Search};
 use crate::error::{Check, Error, Service};
 use crate::fulcio::{Credential, certificate, spki};
@@ -26,7 +27,7 @@ use crate::rekor1::Rekor1;
 use crate::rekor2::Rekor2;
 use crate::settings::{Clock, Settings, SignerSource};
 use crate::statement::{Statement, checkpoint_payload, hex, pae};
-use crate::timestamp::timestamp;
+use crate::timestamp::{time_of, timestamp};
 use crate::trust::{Material, RekorVersion, Trust};
 use crate::verify::{self, Entry, Expected, Verified, assemble};
 
@@ -327,22 +328,35 @@ impl Inner {
         }
         let message = pae(&payload);
         let failed = |error: rcgen::Error| Error::Settings { why: format!("nothing can be signed: {error}") };
-        let (signature, verifier) = match &self.managed {
+        let (signature, verifier, validity) = match &self.managed {
             Some(managed) => {
-                (managed.key.sign(&message).map_err(failed)?, Verifier::Key { spki: managed.spki.clone() })
+                let verifier = Verifier::Key { spki: managed.spki.clone() };
+                (managed.key.sign(&message).map_err(failed)?, verifier, None)
             }
             None => {
                 let credential = self.credential(&material).await?;
-                let not_after = credential.info.not_after.as_second();
-                let verifier = Verifier::Certificate { der: credential.der.clone(), not_after };
-                (credential.key.sign(&message).map_err(failed)?, verifier)
+                let (not_before, not_after) = (credential.info.not_before, credential.info.not_after);
+                let verifier =
+                    Verifier::Certificate { der: credential.der.clone(), not_after: not_after.as_second() };
+                (credential.key.sign(&message).map_err(failed)?, verifier, Some(not_before..=not_after))
             }
         };
+        // What is wrong with it has to be found before it is logged: nothing can be taken back from there.
         let timestamp = match &material.services.timestamp {
-            Some(url) => Some(timestamp(&self.http, url, self.settings.rekor_timeout, &signature).await?),
+            Some(url) => {
+                let token = timestamp(&self.http, url, self.settings.rekor_timeout, &signature).await?;
+                let time = time_of(&material.root, &token, &signature)?;
+                if validity.is_some_and(|validity| !validity.contains(&time)) {
+                    return Err(Error::failed(
+                        Check::Bundle,
+                        &"its timestamp is not of the time of its certificate",
+                    ));
+                }
+                Some(token)
+            }
             None => None,
         };
-        Ok(Prepared { payload, signature, verifier, timestamp })
+        Prepared { payload, signature, verifier, timestamp }.bounded()
     }
 
     /// The certificate of the last few minutes, or a new one; who waits shares it.
@@ -365,7 +379,7 @@ impl Inner {
         let expected = self.learned(token.expose_secret())?;
         let credential = certificate(&self.http, base, self.settings.fulcio_timeout, &token).await?;
         self.certificates.fetch_add(1, Ordering::Relaxed);
-        let named = crate::evidence::identity_in(&credential.der);
+        let named = identity_in(&credential.der);
         if named.as_ref() != Some(&*expected) {
             let named = named.map_or_else(|| "nobody".to_owned(), |named| named.to_string());
             return Err(Error::Settings {
@@ -374,6 +388,8 @@ impl Inner {
                 ),
             });
         }
+        // At its beginning: our clock may be another than Fulcio's.
+        believed(&material.root, &credential.der, &expected, credential.info.not_before)?;
         let credential = Arc::new(credential);
         *held = Some((Arc::clone(&credential), now));
         Ok(credential)
@@ -404,11 +420,24 @@ impl Inner {
     async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
         let (material, bundle) = self.log(prepared).await?;
         let identity = self.identity().await?;
-        let verified = verify::record(&material.root, &self.expected(&identity), &bundle)?;
+        let verified = match verify::record(&material.root, &self.expected(&identity), &bundle) {
+            Ok(verified) => verified,
+            Err(error) => {
+                self.forget(prepared).await;
+                return Err(error);
+            }
+        };
         if verified.statement.to_payload() != prepared.payload {
             return Err(Error::failed(Check::Payload, &"it is about something else"));
         }
         Ok(verified)
+    }
+
+    /// A certificate that a record failed with signs no other.
+    async fn forget(&self, failed: &Prepared) {
+        let Verifier::Certificate { der, .. } = &failed.verifier else { return };
+        let mut held = self.credential.lock().await;
+        held.take_if(|(credential, _)| credential.der == *der);
     }
 
     async fn log(&self, prepared: &Prepared) -> Result<(Arc<Material>, Vec<u8>), Error> {

@@ -27,10 +27,27 @@ async fn a_certificate_that_is_not_ours_signs_nothing() {
         let place = Place::new();
         place.services.fault(fault);
         let signer = place.signer();
-        let prepared = signer.sign(&statement("a")).await.unwrap();
-        let error = signer.submit(&prepared).await.unwrap_err();
+        let error = signer.sign(&statement("a")).await.unwrap_err();
         assert!(matches!(error, Error::Verification { .. }), "{fault:?}: {error}");
+        assert_eq!(place.services.rekor().size(), 0);
+        place.services.heal();
+        signer.submit(&signer.sign(&statement("a")).await.unwrap()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_record_failed_with_signs_no_other() {
+    let place = Place::new();
+    let signer = place.signer();
+    let prepared = signer.sign(&statement("a")).await.unwrap();
+    place.services.fault(Fault::OtherTime);
+    assert!(signer.submit(&prepared).await.is_err());
+    place.services.heal();
+    signer.sign(&statement("b")).await.unwrap();
+    assert_eq!(place.services.certificates(), 2);
+    signer.submit(&prepared).await.unwrap();
+    signer.sign(&statement("c")).await.unwrap();
+    assert_eq!(place.services.certificates(), 2);
 }
 
 #[tokio::test]
