@@ -73,23 +73,29 @@ impl Search<'_> {
         candidates: &[Statement],
         looked_at: &mut usize,
     ) -> Result<Consulted, Error> {
+        let beyond = |looked_at| Error::SearchBudget { reference: reference.to_owned(), looked_at };
+        let most = self.budget.entries;
         let mut ids = BTreeSet::new();
         for (identity, key) in std::iter::once((self.identity, self.key))
             .chain(self.adopt.iter().map(|identity| (identity, None)))
         {
-            match self.rekor.search(reference, identity, key).await? {
-                Found::Ids(found) => ids.extend(found),
-                Found::NoIndex => return Ok(Consulted::default()),
+            match self.rekor.search(reference, identity, key, most).await {
+                Ok(Found::Ids(found)) => ids.extend(found),
+                Ok(Found::NoIndex) => return Ok(Consulted::default()),
+                Err(Error::TooLarge { .. }) => return Err(beyond(0)),
+                Err(error) => return Err(error),
             }
         }
-        if ids.len() > self.budget.entries {
-            return Err(Error::SearchBudget { reference: reference.to_owned(), looked_at: *looked_at });
+        if ids.len() > most {
+            return Err(beyond(0));
         }
         let ids: Vec<String> = ids.into_iter().collect();
         let (mut found, mut unreadable) = (Consulted { searched: true, ..Consulted::default() }, Vec::new());
         for batch in ids.chunks(BATCH) {
-            for entry in self.rekor.entries_by_id(batch).await? {
-                *looked_at += 1;
+            let entries = self.rekor.entries_by_id(batch).await?;
+            *looked_at += batch.len();
+            found.foreign += batch.len().saturating_sub(entries.len());
+            for entry in entries {
                 match self.classify(reference, candidates, &entry) {
                     Class::Record(record) => found.records.push(*record),
                     Class::Unreadable(payload, entry) => unreadable.push((payload, entry)),

@@ -78,6 +78,16 @@ pub enum Error {
         /// In short.
         why: String,
     },
+    /// A service answered more than is read.
+    #[error("{service} at `{url}` answered with more than {} KiB", limit / 1024)]
+    TooLarge {
+        /// Which.
+        service: Service,
+        /// Where.
+        url: String,
+        /// Bytes.
+        limit: usize,
+    },
     /// A record is not what it has to be.
     #[error("a record fails the check of {check}: {why}")]
     Verification {

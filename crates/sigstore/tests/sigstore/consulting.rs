@@ -1,6 +1,9 @@
 //! Searching: what the index says is checked, what strangers put there costs nothing but a bounded look.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use oci::Sha256Digest;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey as _};
 use sigstore::{Action, Error, SearchBudget, Settings, Statement};
 use testkit::sigstore::{Fault, IDENTITY};
 
@@ -83,6 +86,49 @@ async fn a_flood_beyond_the_budget_ends_the_search_with_an_error_that_passes() {
     let patient = SearchBudget { entries: 200, ..place.settings().search };
     let signer = place.with(Settings { search: patient, ..place.settings() });
     assert_eq!(signer.consult(REFERENCE, &[statement("a")]).await.unwrap().records.len(), 1);
+}
+
+/// An `intoto` 0.0.2 entry by a stranger's key, about the tag that is looked for, that Rekor keeps beside it.
+async fn by_a_stranger(place: &Place, number: usize, size: usize) {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let said = Statement {
+        action: Action::Supersede { reason: format!("{number}{}", "x".repeat(size)) },
+        ..statement("x")
+    };
+    let payload = said.to_payload();
+    let kind = "application/vnd.in-toto+json";
+    let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
+    message.extend_from_slice(&payload);
+    let signature = key.sign(&message).unwrap();
+    let twice = |bytes: &[u8]| STANDARD.encode(STANDARD.encode(bytes));
+    let entry = serde_json::json!({ "kind": "intoto", "apiVersion": "0.0.2", "spec": { "content": {
+        "envelope": { "payloadType": kind, "payload": twice(&payload), "signatures": [
+            { "sig": twice(&signature), "publicKey": STANDARD.encode(key.public_key_pem()) },
+        ]},
+        "hash": { "algorithm": "sha256", "value": "00" },
+    }}});
+    let config = std::fs::read(place.services.path("signing_config.1.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let url = format!("{}/api/v1/log/entries", config["rekorTlogUrls"][0]["url"].as_str().unwrap());
+    let reply = testkit::wire::Request::new("POST", &url).body(entry.to_string()).send().await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+}
+
+/// [13] and [15]: what strangers put there is passed over, whatever its size.
+#[tokio::test]
+async fn a_few_large_entries_of_a_stranger_do_not_end_a_search() {
+    let place = Place::new();
+    // Rekor keeps attestations of up to 100 KiB.
+    for number in 0..10 {
+        by_a_stranger(&place, number, 99 * 1024).await;
+    }
+    by_a_stranger(&place, 10, 400 * 1024).await;
+    let patient = SearchBudget { entries: 10_000, time: std::time::Duration::from_secs(600) };
+    let ours = place.with(Settings { search: patient, ..place.settings() });
+    let made = ours.submit(&ours.sign(&statement("a")).await.unwrap()).await.unwrap();
+    let found = ours.consult(REFERENCE, &[statement("a")]).await.unwrap();
+    assert_eq!((found.records.len(), found.foreign), (1, 11));
+    assert_eq!(found.records[0].entry, made.entry);
 }
 
 /// [17]: a statement counts for its own reference, type and log, whoever puts it where.

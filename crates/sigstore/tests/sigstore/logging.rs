@@ -118,7 +118,7 @@ async fn an_answer_without_end_is_cut_off() {
     let prepared = signer.sign(&statement("a")).await.unwrap();
     place.services.fault(Fault::Oversized);
     let error = signer.submit(&prepared).await.unwrap_err();
-    assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
+    assert!(error.to_string().contains("more than 1024 KiB"), "{error}");
 }
 
 /// [7]: a key that is older than its certificate signs nothing, whenever it is logged.

@@ -11,47 +11,6 @@ use testkit::sigstore::Fault;
 
 use crate::place::{Place, REFERENCE, statement};
 
-/// An `intoto` 0.0.2 entry by a stranger's key, about the tag that is looked for, of 99 KiB that Rekor keeps beside it.
-async fn by_a_stranger(place: &Place, number: usize) {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-    let said = Statement {
-        action: Action::Supersede { reason: format!("{number}{}", "x".repeat(99 * 1024)) },
-        ..statement("x")
-    };
-    let payload = said.to_payload();
-    let kind = "application/vnd.in-toto+json";
-    let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
-    message.extend_from_slice(&payload);
-    let signature = key.sign(&message).unwrap();
-    let twice = |bytes: &[u8]| STANDARD.encode(STANDARD.encode(bytes));
-    let entry = serde_json::json!({ "kind": "intoto", "apiVersion": "0.0.2", "spec": { "content": {
-        "envelope": { "payloadType": kind, "payload": twice(&payload), "signatures": [
-            { "sig": twice(&signature), "publicKey": STANDARD.encode(key.public_key_pem()) },
-        ]},
-        "hash": { "algorithm": "sha256", "value": "00" },
-    }}});
-    let config = std::fs::read(place.services.path("signing_config.1.json")).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
-    let url = format!("{}/api/v1/log/entries", config["rekorTlogUrls"][0]["url"].as_str().unwrap());
-    let reply = testkit::wire::Request::new("POST", &url).body(entry.to_string()).send().await;
-    assert_eq!(reply.status, 201, "{}", reply.text());
-}
-
-/// [13] and [15]: what strangers put there is passed over, whatever its size.
-#[tokio::test]
-async fn a_few_large_entries_of_a_stranger_do_not_end_a_search() {
-    let place = Place::new();
-    // Rekor keeps attestations of up to 100 KiB.
-    for number in 0..10 {
-        by_a_stranger(&place, number).await;
-    }
-    let patient = SearchBudget { entries: 10_000, time: Duration::from_secs(600) };
-    let ours = place.with(Settings { search: patient, ..place.settings() });
-    let found = ours.consult(REFERENCE, &[statement("a")]).await;
-    let error = found.as_ref().err().map(|error| (error.to_string(), error.is_transient()));
-    assert!(found.is_ok(), "{} entries: {error:?}", place.services.rekor().size());
-}
-
 /// Anybody can put our name into a certificate of their own making.
 #[tokio::test]
 async fn who_only_writes_our_name_into_a_certificate_does_not_raise_the_monitors_alarm() {
@@ -70,26 +29,6 @@ fn rekor2(place: &Place) -> String {
     let config = std::fs::read(place.services.path("signing_config.2.json")).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     config["rekorTlogUrls"][0]["url"].as_str().unwrap().to_owned()
-}
-
-/// Rekor v2 takes entries of up to 64 KiB from anybody.
-#[tokio::test]
-async fn large_entries_of_a_stranger_do_not_blind_the_monitor() {
-    let place = Place::v2();
-    for number in 0..20 {
-        let raw = format!("{number:02}{}", "A".repeat(60_000));
-        let proposed = serde_json::json!({ "hashedRekordRequestV002": { "digest": "AAAA", "signature": {
-            "content": "AAAA", "verifier": { "x509Certificate": { "rawBytes": raw }, "keyDetails": "PKIX_ECDSA_P256_SHA_256" },
-        }}});
-        let url = format!("{}/api/v2/log/entries", rekor2(&place));
-        let reply = testkit::wire::Request::new("POST", &url).body(proposed.to_string()).send().await;
-        assert_eq!(reply.status, 201);
-    }
-    let signer = place.signer();
-    signer.submit(&signer.sign(&statement("in our name")).await.unwrap()).await.unwrap();
-    let mut found = 0;
-    let watched = place.signer().watch(&State::default(), |_| found += 1, |_, _| ()).await;
-    assert!(watched.is_ok() && found == 1, "found {found}: {:?}", watched.map_err(|error| error.to_string()));
 }
 
 /// A shard lives for some months; the next one has another name and begins with nothing.
