@@ -24,6 +24,10 @@ use crate::verify::host_of;
 const WRITE: Duration = Duration::from_secs(30);
 /// Entries of one bundle of entries.
 pub(crate) const BUNDLE: u64 = 256;
+/// Bytes of one: entries of 64 KiB behind their lengths. Anybody can log them.
+const MAX_BUNDLE: usize = 256 * (64 * 1024 + 2);
+/// Bytes of anything else.
+const MAX_ANSWER: usize = 1024 * 1024;
 /// Tiles that one inclusion proof may take.
 const MAX_TILES: usize = 32;
 
@@ -60,7 +64,7 @@ impl Rekor2<'_> {
     /// The newest checkpoint, not verified.
     pub(crate) async fn checkpoint(&self) -> Result<String, Error> {
         let url = self.url("api/v2/checkpoint");
-        let answer = self.get(&url).await?;
+        let answer = self.get(MAX_ANSWER, &url).await?;
         String::from_utf8(answer.body).map_err(|error| nonsense(&url, &error))
     }
 
@@ -69,7 +73,7 @@ impl Rekor2<'_> {
         let width = u16::try_from(size.saturating_sub(index).min(BUNDLE)).unwrap_or(256);
         let id = EntriesId { index: index / BUNDLE, width };
         let full = EntriesId { index: id.index, width: 256 };
-        let bytes = self.tile(&id.to_string(), &full.to_string()).await?;
+        let bytes = self.tile(MAX_BUNDLE, &id.to_string(), &full.to_string()).await?;
         let url = self.url("api/v2/tile/entries");
         // A partial bundle that is gone was answered with the full one, which begins with it.
         let bodies = decode_entries(&bytes, width).or_else(|_partial| decode_entries(&bytes, 256));
@@ -142,23 +146,25 @@ impl Rekor2<'_> {
         let width = u16::try_from(in_level.saturating_sub(index * BUNDLE).min(BUNDLE)).unwrap_or(256);
         let id = TileId { level, index, width };
         let full = TileId { level, index, width: 256 };
-        self.tile(&id.to_string(), &full.to_string()).await
+        self.tile(MAX_ANSWER, &id.to_string(), &full.to_string()).await
     }
 
     /// A partial tile may be gone once it is full.
-    async fn tile(&self, path: &str, full: &str) -> Result<Vec<u8>, Error> {
+    async fn tile(&self, limit: usize, path: &str, full: &str) -> Result<Vec<u8>, Error> {
         let path = path.trim_start_matches('/');
         let url = self.url(&format!("api/v2/{path}"));
-        match self.get(&url).await {
+        match self.get(limit, &url).await {
             Err(Error::Service { status: Some(404), .. }) if path != full => {
-                Ok(self.get(&self.url(&format!("api/v2/{}", full.trim_start_matches('/')))).await?.body)
+                let url = self.url(&format!("api/v2/{}", full.trim_start_matches('/')));
+                Ok(self.get(limit, &url).await?.body)
             }
             answer => Ok(answer?.body),
         }
     }
 
-    async fn get(&self, url: &str) -> Result<Answer, Error> {
-        let answer = self.http.send(Service::Rekor, url, self.timeout, |client| client.get(url)).await?;
+    async fn get(&self, limit: usize, url: &str) -> Result<Answer, Error> {
+        let send = self.http.send_for(limit, Service::Rekor, url, self.timeout, |client| client.get(url));
+        let answer = send.await?;
         if answer.status == 200 { Ok(answer) } else { Err(refusal(Service::Rekor, url, &answer)) }
     }
 

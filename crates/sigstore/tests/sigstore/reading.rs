@@ -6,6 +6,12 @@ use testkit::sigstore::Fault;
 
 use crate::place::{Place, REFERENCE, statement};
 
+fn rekor2(place: &Place) -> String {
+    let config = std::fs::read(place.services.path("signing_config.2.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    config["rekorTlogUrls"][0]["url"].as_str().unwrap().to_owned()
+}
+
 /// [18]: the log is the one that was read before, and longer.
 #[tokio::test]
 async fn every_entry_of_ours_is_found_once_over_restarts_and_past_a_full_tile() {
@@ -45,6 +51,26 @@ async fn what_others_signed_is_not_ours() {
     let mut found = 0;
     place.signer().watch(&State::default(), |_| found += 1, |_, _| ()).await.unwrap();
     assert_eq!((found, place.services.tiles()), (0, 1));
+}
+
+/// Rekor v2 takes entries of up to 64 KiB from anybody.
+#[tokio::test]
+async fn large_entries_of_a_stranger_do_not_blind_the_monitor() {
+    let place = Place::v2();
+    for number in 0..20 {
+        let raw = format!("{number:02}{}", "A".repeat(60_000));
+        let proposed = serde_json::json!({ "hashedRekordRequestV002": { "digest": "AAAA", "signature": {
+            "content": "AAAA", "verifier": { "x509Certificate": { "rawBytes": raw }, "keyDetails": "PKIX_ECDSA_P256_SHA_256" },
+        }}});
+        let url = format!("{}/api/v2/log/entries", rekor2(&place));
+        let reply = testkit::wire::Request::new("POST", &url).body(proposed.to_string()).send().await;
+        assert_eq!(reply.status, 201);
+    }
+    let signer = place.signer();
+    signer.submit(&signer.sign(&statement("in our name")).await.unwrap()).await.unwrap();
+    let mut found = 0;
+    let watched = place.signer().watch(&State::default(), |_| found += 1, |_, _| ()).await;
+    assert!(watched.is_ok() && found == 1, "found {found}: {:?}", watched.map_err(|error| error.to_string()));
 }
 
 #[tokio::test]
