@@ -1,4 +1,4 @@
-//! What Rekor v1 has of a reference already, by us or by the original program.
+//! What a Rekor v1 has of a reference already, by us or by the original program.
 //!
 //! The index is open to everybody and complete for nobody: what it names is checked like anything else, entries of others
 //! are passed over and never fail the search, and how much is looked at is bounded. What cannot be read although it is ours
@@ -33,8 +33,23 @@ pub struct Consulted {
     pub unreadable: Vec<Entry>,
     /// Entries of others under the same key.
     pub foreign: usize,
-    /// False where the log has no index that could be asked.
+    /// False where what we log cannot be searched for: it is a Rekor v2, or one without an index. Then what was found may be
+    /// less than there is, and nothing does not mean that there is no record.
     pub searched: bool,
+}
+
+impl Consulted {
+    /// With what another log has.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.records.extend(other.records);
+        self.unreadable.extend(other.unreadable);
+        self.foreign += other.foreign;
+        self.searched &= other.searched;
+        self.unreadable.sort_by_key(|entry| (entry.time, entry.index));
+        self.records.sort_by_key(|record| (record.entry.time, record.entry.index));
+        let mut seen = BTreeSet::new();
+        self.records.retain(|record| seen.insert(record.pae_hash));
+    }
 }
 
 /// A search.
@@ -108,10 +123,6 @@ impl Search<'_> {
             found.records.iter().map(|record| hex(&Sha256::digest(record.statement.to_payload()))).collect();
         unreadable.retain(|(payload, _)| !known.contains(payload));
         found.unreadable = unreadable.into_iter().map(|(_, entry)| entry).collect();
-        found.unreadable.sort_by_key(|entry| (entry.time, entry.index));
-        found.records.sort_by_key(|record| (record.entry.time, record.entry.index));
-        let mut seen = BTreeSet::new();
-        found.records.retain(|record| seen.insert(record.pae_hash));
         Ok(found)
     }
 

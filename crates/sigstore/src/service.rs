@@ -150,7 +150,8 @@ impl Sigstore {
     ///
     /// [`Error`]; [`Error::Settings`] where the log has no index that could be asked.
     pub async fn unexplained(&self, reference: &str, published: &[Statement]) -> Result<Vec<Entry>, Error> {
-        let found = self.0.search(reference, published, &[], None).await?;
+        let material = self.0.trust.material(&self.0.http).await?;
+        let found = self.0.search(&material, reference, published, &[], None).await?;
         if !found.searched {
             return Err(Error::Settings {
                 why: "tags can only be looked up in a Rekor v1 with an index; a Rekor v2 is read as a whole"
@@ -296,29 +297,42 @@ impl Sigstore {
 impl Inner {
     async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
         let settings = &self.settings;
-        self.search(reference, candidates, &settings.adopt_original, settings.log_origin.as_deref()).await
+        let material = self.trust.material(&self.http).await?;
+        let origin = settings.log_origin.as_deref();
+        let mut found =
+            self.search(&material, reference, candidates, &settings.adopt_original, origin).await?;
+        found.searched &= matches!(self.rekor(&material), Some((_, RekorVersion::V1)));
+        Ok(found)
     }
 
+    /// Every Rekor v1, whichever Rekor is written to: what was logged there before still holds.
     async fn search(
         &self,
+        material: &Material,
         reference: &str,
         candidates: &[Statement],
         adopt: &[Identity],
         log_origin: Option<&str>,
     ) -> Result<Consulted, Error> {
-        let material = self.trust.material(&self.http).await?;
-        let Some((base, RekorVersion::V1)) = self.rekor(&material) else { return Ok(Consulted::default()) };
-        let identity = self.identity().await?;
-        let search = Search {
-            rekor: Rekor1 { http: &self.http, base: &base, timeout: self.settings.rekor_timeout },
-            material: &material,
-            identity: &identity,
-            key: self.managed.as_ref().map(|managed| managed.spki.as_slice()),
-            adopt,
-            budget: self.settings.search,
-            log_origin,
+        let bases = match &self.settings.rekor_url {
+            Some(url) => std::slice::from_ref(url),
+            None => material.services.rekors1.as_slice(),
         };
-        search.run(reference, candidates).await
+        let mut found = Consulted { searched: !bases.is_empty(), ..Consulted::default() };
+        let identity = if bases.is_empty() { return Ok(found) } else { self.identity().await? };
+        for base in bases {
+            let search = Search {
+                rekor: Rekor1 { http: &self.http, base, timeout: self.settings.rekor_timeout },
+                material,
+                identity: &identity,
+                key: self.managed.as_ref().map(|managed| managed.spki.as_slice()),
+                adopt,
+                budget: self.settings.search,
+                log_origin,
+            };
+            found.join(search.run(reference, candidates).await?);
+        }
+        Ok(found)
     }
 
     async fn sign(&self, payload: Vec<u8>) -> Result<Prepared, Error> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 use sigstore_trust_root::tuf::{TufBootstrap, TufConfig, fetch_trust_material_at};
 use sigstore_trust_root::{SigningConfig, TrustedRoot};
 use tokio::sync::Mutex;
@@ -43,6 +44,9 @@ pub(crate) struct Material {
 pub(crate) struct Services {
     pub(crate) fulcio: Option<Url>,
     pub(crate) rekor: Option<(Url, RekorVersion)>,
+    /// Every Rekor v1 that is known, and every v2, whichever of them is written to.
+    pub(crate) rekors1: Vec<Url>,
+    pub(crate) rekors2: Vec<Url>,
     pub(crate) timestamp: Option<Url>,
 }
 
@@ -120,7 +124,7 @@ fn of_files(trusted_root: &Path, signing_config: &Path) -> Result<Material, Erro
     sigstore_verify::Verifier::new(&root).map_err(|error| wrong(trusted_root, error.to_string()))?;
     let config = SigningConfig::from_json(&read(signing_config)?)
         .map_err(|error| wrong(signing_config, error.to_string()))?;
-    let services = services(&config).map_err(|why| wrong(signing_config, why))?;
+    let services = services(&config, &root).map_err(|why| wrong(signing_config, why))?;
     Ok(Material { root, services, expired: None, renew_at: None })
 }
 
@@ -137,7 +141,7 @@ fn read(path: &Path) -> Result<String, Error> {
 }
 
 /// Of those that are valid now and that are understood: the newest protocol, and of that the newest service.
-fn services(config: &SigningConfig) -> Result<Services, String> {
+fn services(config: &SigningConfig, root: &TrustedRoot) -> Result<Services, String> {
     let url = |text: &str| Url::parse(text).map_err(|error| format!("`{text}`: {error}"));
     let newest = |endpoints: Vec<&sigstore_trust_root::ServiceEndpoint>| {
         let best = endpoints.into_iter().max_by_key(|each| (each.major_api_version, each.valid_for.start));
@@ -150,7 +154,31 @@ fn services(config: &SigningConfig) -> Result<Services, String> {
         Some((text, _)) => Some((url(&text)?, RekorVersion::V2)),
         None => None,
     };
-    Ok(Services { fulcio, rekor, timestamp })
+    let (rekors1, rekors2) = rekors(config, root);
+    Ok(Services { fulcio, rekor, rekors1, rekors2, timestamp })
+}
+
+/// Every Rekor v1 and v2 that the configuration names, also those that nothing is written to any more, and those that are
+/// only in the trusted root and not at their end. Which protocol those speak is not written there: the id of a log of v1 is
+/// the hash of its key, that of a v2 a note's.
+fn rekors(config: &SigningConfig, root: &TrustedRoot) -> (Vec<Url>, Vec<Url>) {
+    let now = Timestamp::now();
+    let (mut v1, mut v2) = (Vec::new(), Vec::new());
+    let mut add = |url: &str, is_v1: bool| {
+        let Ok(url) = Url::parse(url) else { return };
+        let same = |known: &Url| known.host() == url.host() && known.port() == url.port();
+        if !v1.iter().chain(&v2).any(same) {
+            if is_v1 { &mut v1 } else { &mut v2 }.push(url);
+        }
+    };
+    for endpoint in config.rekor_tlog_urls.iter().filter(|each| each.valid_for.has_started_by(now)) {
+        add(&endpoint.url, endpoint.major_api_version == 1);
+    }
+    for log in root.tlogs.iter().filter(|log| log.public_key.valid_for.is_none_or(|it| it.contains(now))) {
+        let key_hash = Sha256::digest(log.public_key.raw_bytes.as_bytes());
+        add(&log.base_url, log.log_id.key_id.as_bytes() == key_hash.as_slice());
+    }
+    (v1, v2)
 }
 
 /// From the repository, or from the cache as far as that may still be believed.
@@ -182,7 +210,7 @@ fn material(
     expired: Option<String>,
     renew_at: Timestamp,
 ) -> Result<Material, Error> {
-    let services = services(&config).map_err(|why| Error::Settings { why })?;
+    let services = services(&config, &root).map_err(|why| Error::Settings { why })?;
     Ok(Material { root, services, expired, renew_at: Some(renew_at) })
 }
 

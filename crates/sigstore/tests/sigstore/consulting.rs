@@ -195,6 +195,19 @@ async fn an_index_that_loses_or_is_not_there_says_so_as_far_as_it_can() {
     assert!(!Place::v2().signer().consult(REFERENCE, &[]).await.unwrap().searched, "Rekor v2 has none");
 }
 
+/// The day on which a Rekor v2 is written to, what was logged before is still there.
+#[tokio::test]
+async fn what_rekor_1_has_is_found_by_a_service_that_writes_to_rekor_2_and_what_it_writes_is_not() {
+    let place = Place::new();
+    let before = logged(&place, "a").await;
+    let place = Place { version: 2, ..place };
+    let found = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap();
+    assert_eq!(found.records[0].entry, before.entry);
+    assert!(!found.searched, "what it logs now is not found");
+    let other = place.signer().consult(REFERENCE, &[statement("b")]).await.unwrap();
+    assert_eq!(other.unreadable, [before.entry]);
+}
+
 /// [10] and [19]: a search that fails is an error, never "not found".
 #[tokio::test]
 async fn a_search_that_cannot_be_finished_is_an_error() {

@@ -123,10 +123,20 @@ async fn what_was_published_with_its_statement_kept_is_explained_by_one_statemen
 }
 
 #[tokio::test]
+async fn under_a_tag_also_a_rekor_1_that_is_not_written_to_is_looked_at() {
+    let place = Place::new();
+    let signer = place.signer();
+    let stolen = signer.submit(&signer.sign(&statement("a")).await.unwrap()).await.unwrap();
+    let place = Place { version: 2, ..place };
+    assert_eq!(place.signer().unexplained(REFERENCE, &[]).await.unwrap(), [stolen.entry]);
+}
+
+#[tokio::test]
 async fn under_a_tag_strangers_are_not_us_and_a_log_without_an_index_says_so() {
     let place = Place::new();
     somebody_else_signs(&place).await;
     assert_eq!(place.signer().unexplained(REFERENCE, &[]).await.unwrap(), []);
-    let error = Place::v2().signer().unexplained(REFERENCE, &[]).await.unwrap_err();
+    place.services.fault(Fault::NoIndex);
+    let error = place.signer().unexplained(REFERENCE, &[]).await.unwrap_err();
     assert!(error.to_string().contains("read as a whole"), "{error}");
 }
