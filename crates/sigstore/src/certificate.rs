@@ -46,6 +46,12 @@ pub(crate) fn believed(
         .ok_or_else(|| wrong("its certificate has not the SCT of a log that is believed"))
 }
 
+/// The same at the beginning of its validity, for where no other time is known or to be relied on.
+pub(crate) fn genuine(root: &TrustedRoot, der: &[u8], expected: &Identity) -> Result<(), Error> {
+    let info = parse_certificate_info(&DerCertificate::from_bytes(der));
+    believed(root, der, expected, info.map_err(|_why| wrong("its certificate is none"))?.not_before)
+}
+
 /// The same without the CT log; gives the issuer's key (SubjectPublicKeyInfo).
 pub(crate) fn issued(
     root: &TrustedRoot,

@@ -8,9 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sigstore_crypto::{Checkpoint, VerificationKey};
+use sigstore_trust_root::TrustedRoot;
 use tlog::{Frontier, Hash};
 
-use crate::certificate::identity_in;
+use crate::certificate::genuine;
 use crate::entry::{hash, unhex};
 use crate::error::{Check, Error, Service};
 use crate::identity::{Identity, Subject};
@@ -70,7 +71,7 @@ pub(crate) async fn walk(
         let first = at - at % BUNDLE;
         for body in rekor.bodies(first, size).await?.iter().skip(usize::try_from(at - first).unwrap_or(0)) {
             frontier.push(tlog::leaf_hash(body));
-            if let Some(hash) = signed_by(body, identity, key) {
+            if let Some(hash) = signed_by(body, rekor.root, identity, key) {
                 found(Signed { index: at, hash });
             }
             at += 1;
@@ -94,8 +95,9 @@ fn frontier(state: &State) -> Result<Frontier, Error> {
     Frontier::from_parts(state.size, hashes.ok_or_else(wrong)?).map_err(|_why| wrong())
 }
 
-/// The hash that this entry's signature is over, if it is of this identity.
-fn signed_by(body: &[u8], identity: &Identity, key: Option<&[u8]>) -> Option<String> {
+/// The hash that this entry's signature is over, if it is of this identity. Anybody can make a certificate with our name in
+/// it, and a log of v2 gives no time: what counts is one that was issued to us at its beginning.
+fn signed_by(body: &[u8], root: &TrustedRoot, identity: &Identity, key: Option<&[u8]>) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let spec = body.pointer("/spec/hashedRekordV002")?;
     let raw = |pointer: &str| {
@@ -104,7 +106,7 @@ fn signed_by(body: &[u8], identity: &Identity, key: Option<&[u8]>) -> Option<Str
     };
     let ours = match &identity.subject {
         Subject::Key(_) => raw("/signature/verifier/publicKey/rawBytes").as_deref() == key && key.is_some(),
-        _ => identity_in(&raw("/signature/verifier/x509Certificate/rawBytes")?).as_ref() == Some(identity),
+        _ => genuine(root, &raw("/signature/verifier/x509Certificate/rawBytes")?, identity).is_ok(),
     };
     if !ours {
         return None;

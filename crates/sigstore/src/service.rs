@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::certificate::{believed, identity_in};
+use crate::certificate::{genuine, identity_in};
 use crate::consult::{Consulted, Search};
 use crate::error::{Check, Error, Service};
 use crate::fulcio::{Credential, certificate, spki};
@@ -403,7 +403,7 @@ impl Inner {
             });
         }
         // At its beginning: our clock may be another than Fulcio's.
-        believed(&material.root, &credential.der, &expected, credential.info.not_before)?;
+        genuine(&material.root, &credential.der, &expected)?;
         let credential = Arc::new(credential);
         *held = Some((Arc::clone(&credential), now));
         Ok(credential)

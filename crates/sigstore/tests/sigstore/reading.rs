@@ -1,5 +1,7 @@
 //! Reading Rekor for what was signed in our name: a whole v2 log, or what v1 has of a tag.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sigstore::monitor::State;
 use sigstore::{Settings, Statement};
 use testkit::sigstore::Fault;
@@ -53,24 +55,39 @@ async fn what_others_signed_is_not_ours() {
     assert_eq!((found, place.services.tiles()), (0, 1));
 }
 
+/// Logs an entry with this certificate, signed by nobody: the fake does not look.
+async fn log_by_hand(place: &Place, certificate: &str) {
+    let proposed = serde_json::json!({ "hashedRekordRequestV002": { "digest": "AAAA", "signature": {
+        "content": "AAAA",
+        "verifier": { "x509Certificate": { "rawBytes": certificate }, "keyDetails": "PKIX_ECDSA_P256_SHA_256" },
+    }}});
+    let url = format!("{}/api/v2/log/entries", rekor2(place));
+    let reply = testkit::wire::Request::new("POST", &url).body(proposed.to_string()).send().await;
+    assert_eq!(reply.status, 201);
+}
+
 /// Rekor v2 takes entries of up to 64 KiB from anybody.
 #[tokio::test]
 async fn large_entries_of_a_stranger_do_not_blind_the_monitor() {
     let place = Place::v2();
     for number in 0..20 {
-        let raw = format!("{number:02}{}", "A".repeat(60_000));
-        let proposed = serde_json::json!({ "hashedRekordRequestV002": { "digest": "AAAA", "signature": {
-            "content": "AAAA", "verifier": { "x509Certificate": { "rawBytes": raw }, "keyDetails": "PKIX_ECDSA_P256_SHA_256" },
-        }}});
-        let url = format!("{}/api/v2/log/entries", rekor2(&place));
-        let reply = testkit::wire::Request::new("POST", &url).body(proposed.to_string()).send().await;
-        assert_eq!(reply.status, 201);
+        log_by_hand(&place, &format!("{number:02}{}", "A".repeat(60_000))).await;
     }
     let signer = place.signer();
     signer.submit(&signer.sign(&statement("in our name")).await.unwrap()).await.unwrap();
     let mut found = 0;
     let watched = place.signer().watch(&State::default(), |_| found += 1, |_, _| ()).await;
     assert!(watched.is_ok() && found == 1, "found {found}: {:?}", watched.map_err(|error| error.to_string()));
+}
+
+/// Anybody can put our name into a certificate of their own making.
+#[tokio::test]
+async fn who_only_writes_our_name_into_a_certificate_does_not_raise_the_monitors_alarm() {
+    let place = Place::v2();
+    log_by_hand(&place, &STANDARD.encode(place.services.forged())).await;
+    let mut found = Vec::new();
+    place.signer().watch(&State::default(), |signed| found.push(signed), |_, _| ()).await.unwrap();
+    assert!(found.is_empty() && place.services.tiles() == 1, "{found:?}");
 }
 
 #[tokio::test]

@@ -11,26 +11,6 @@ use testkit::sigstore::Fault;
 
 use crate::place::{Place, REFERENCE, statement};
 
-/// Anybody can put our name into a certificate of their own making.
-#[tokio::test]
-async fn who_only_writes_our_name_into_a_certificate_does_not_raise_the_monitors_alarm() {
-    let place = Place::v2();
-    place.services.fault(Fault::OtherChain);
-    let signer = place.signer();
-    let forged = signer.submit(&signer.sign(&statement("a")).await.unwrap()).await;
-    assert!(forged.is_err(), "nobody believes it");
-    place.services.heal();
-    let mut found = Vec::new();
-    place.signer().watch(&State::default(), |signed| found.push(signed), |_, _| ()).await.unwrap();
-    assert!(found.is_empty(), "{found:?}");
-}
-
-fn rekor2(place: &Place) -> String {
-    let config = std::fs::read(place.services.path("signing_config.2.json")).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
-    config["rekorTlogUrls"][0]["url"].as_str().unwrap().to_owned()
-}
-
 /// A shard lives for some months; the next one has another name and begins with nothing.
 #[tokio::test]
 async fn the_monitor_goes_on_when_the_shard_is_another() {
