@@ -1,28 +1,49 @@
-//! Reads a whole Rekor v2 log for entries of one identity: whoever signs as us is found, and what we did not publish with it.
+//! Reads whole Rekor v2 logs for entries of one identity: whoever signs as us is found, and what we did not publish with it.
 //!
 //! Every leaf is hashed into the tree, so that what is read is what the log's signed checkpoint commits to, and continues
 //! what was read before. Resumable: the state is small and written by the caller.
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sigstore_crypto::{Checkpoint, VerificationKey};
-use sigstore_trust_root::TrustedRoot;
+use sigstore_trust_root::{TransparencyLog, TrustedRoot};
 use tlog::{Frontier, Hash};
 
 use crate::certificate::genuine;
 use crate::entry::{hash, unhex};
 use crate::error::{Check, Error, Service};
 use crate::identity::{Identity, Subject};
-use crate::rekor2::{BUNDLE, Rekor2, log_of};
+use crate::rekor2::{BUNDLE, Rekor2, logs_of};
 use crate::statement::hex;
 
-/// How far a log was read.
+/// How far each log was read, by its id in hexadecimal: its name may be another's before or after it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Entries read.
+    /// Each log.
+    pub logs: BTreeMap<String, Progress>,
+}
+
+/// How far one log was read.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// What a checkpoint that the log signed was found to be of.
+    pub proven: Part,
+    /// Read beyond that, and not held against a checkpoint yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Part>,
+}
+
+/// The beginning of a log.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Entries.
     pub size: u64,
     /// Roots of the perfect trees that they make, in hexadecimal.
     pub frontier: Vec<String>,
@@ -31,53 +52,54 @@ pub struct State {
 /// An entry that an identity signed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Signed {
+    /// The log's own name.
+    pub log: String,
     /// Of the log.
     pub index: u64,
     /// SHA-256 of what was signed, in hexadecimal: of a statement's [`pae_hash`](crate::Statement::pae_hash).
     pub hash: String,
 }
 
-/// Reads on from `state` up to the newest checkpoint; `found` gets each entry of `identity`, and `progress` how many of how
-/// many entries are read.
+/// Reads on in one log from `state` up to its newest checkpoint, and gives its name; `found` gets each entry of `identity`,
+/// and `progress` how many of how many entries are read. What was read before an error is in `state`.
 pub(crate) async fn walk(
     rekor: &Rekor2<'_>,
     identity: &Identity,
     key: Option<&[u8]>,
-    state: &State,
+    state: &mut State,
     mut found: impl FnMut(Signed),
     mut progress: impl FnMut(u64, u64),
-) -> Result<State, Error> {
+) -> Result<String, Error> {
     let text = rekor.checkpoint().await?;
     let wrong = |why: &str| Error::failed(Check::Origin, &why);
     let checkpoint = Checkpoint::from_text(&text).map_err(|_why| wrong("its checkpoint is none"))?;
-    let log = log_of(rekor.root, checkpoint.origin())
-        .ok_or_else(|| wrong("its log is not one that is believed"))?;
-    let verifier = VerificationKey::from_spki(&log.public_key.raw_bytes)
-        .map_err(|_why| wrong("its log's key is none"))?;
-    let signed = checkpoint
-        .signatures()
-        .iter()
-        .any(|line| verifier.verify(checkpoint.signed_data(), &line.signature).is_ok());
-    if !signed {
-        return Err(wrong("its checkpoint is not signed by its log"));
+    let mut logs = logs_of(rekor.root, checkpoint.origin()).peekable();
+    if logs.peek().is_none() {
+        return Err(wrong("its log is not one that is believed"));
     }
-    let size = checkpoint.tree_size();
-    if size < state.size {
+    let log = logs
+        .find(|log| is_signed_by(&checkpoint, log))
+        .ok_or_else(|| wrong("its checkpoint is not signed by its log"))?;
+    let (name, size) = (checkpoint.origin().to_owned(), checkpoint.tree_size());
+    let place = state.logs.entry(hex(log.log_id.key_id.as_bytes())).or_default();
+    if size < place.proven.size {
         return Err(wrong("the log is shorter than it was"));
     }
-    let mut frontier = frontier(state)?;
-    let mut at = state.size;
+    let part = place.beyond.as_ref().filter(|part| part.size <= size).unwrap_or(&place.proven);
+    let (mut frontier, mut at) = (frontier(part)?, part.size);
     while at < size {
         let first = at - at % BUNDLE;
         for body in rekor.bodies(first, size).await?.iter().skip(usize::try_from(at - first).unwrap_or(0)) {
             frontier.push(tlog::leaf_hash(body));
             if let Some(hash) = signed_by(body, rekor.root, identity, key) {
-                found(Signed { index: at, hash });
+                found(Signed { log: name.clone(), index: at, hash });
             }
             at += 1;
         }
+        place.beyond = Some(part_of(at, &frontier));
         progress(at, size);
     }
+    place.beyond = None;
     if frontier.root().as_bytes() != checkpoint.root_hash().as_bytes() {
         return Err(Error::Answer {
             service: Service::Rekor,
@@ -85,14 +107,24 @@ pub(crate) async fn walk(
             why: "its entries do not make the tree that its checkpoint is of".to_owned(),
         });
     }
-    Ok(State { size, frontier: frontier.hashes().iter().map(|hash| hex(hash.as_bytes())).collect() })
+    place.proven = part_of(size, &frontier);
+    Ok(name)
 }
 
-fn frontier(state: &State) -> Result<Frontier, Error> {
+fn is_signed_by(checkpoint: &Checkpoint, log: &TransparencyLog) -> bool {
+    let Ok(key) = VerificationKey::from_spki(&log.public_key.raw_bytes) else { return false };
+    checkpoint.signatures().iter().any(|line| key.verify(checkpoint.signed_data(), &line.signature).is_ok())
+}
+
+fn part_of(size: u64, frontier: &Frontier) -> Part {
+    Part { size, frontier: frontier.hashes().iter().map(|hash| hex(hash.as_bytes())).collect() }
+}
+
+fn frontier(part: &Part) -> Result<Frontier, Error> {
     let wrong = || Error::failed(Check::Shape, &"the state of the monitor is damaged; begin anew without it");
     let hashes: Option<Vec<Hash>> =
-        state.frontier.iter().map(|text| unhex(text).and_then(|bytes| hash(&bytes))).collect();
-    Frontier::from_parts(state.size, hashes.ok_or_else(wrong)?).map_err(|_why| wrong())
+        part.frontier.iter().map(|text| unhex(text).and_then(|bytes| hash(&bytes))).collect();
+    Frontier::from_parts(part.size, hashes.ok_or_else(wrong)?).map_err(|_why| wrong())
 }
 
 /// The hash that this entry's signature is over, if it is of this identity. Anybody can make a certificate with our name in

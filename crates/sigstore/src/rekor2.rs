@@ -86,7 +86,8 @@ impl Rekor2<'_> {
         let url = self.url("api/v2/checkpoint");
         let checkpoint = self.checkpoint().await?;
         let parsed = Checkpoint::from_text(&checkpoint).map_err(|error| nonsense(&url, &error))?;
-        let log = log_of(self.root, parsed.origin())
+        let log = logs_of(self.root, parsed.origin())
+            .next()
             .ok_or_else(|| nonsense(&url, &"its checkpoint is of a log that is not believed"))?;
         let size = parsed.tree_size();
         if index >= size {
@@ -173,9 +174,9 @@ impl Rekor2<'_> {
     }
 }
 
-/// The log of this name: a Rekor v2 signs checkpoints with the host of its address.
-pub(crate) fn log_of<'a>(root: &'a TrustedRoot, origin: &str) -> Option<&'a TransparencyLog> {
-    root.tlogs.iter().find(|log| host_of(&log.base_url) == origin)
+/// The logs of this name: a Rekor v2 signs checkpoints with the host of its address.
+pub(crate) fn logs_of<'a>(root: &'a TrustedRoot, origin: &str) -> impl Iterator<Item = &'a TransparencyLog> {
+    root.tlogs.iter().filter(move |log| host_of(&log.base_url) == origin)
 }
 
 fn nonsense(url: &str, why: &dyn std::fmt::Display) -> Error {

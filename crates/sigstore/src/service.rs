@@ -2,6 +2,7 @@
 //!
 //! Cheap to clone; nothing here is kept on disk.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::rekor2::Rekor2;
 use crate::settings::{Clock, Settings, SignerSource};
 use crate::statement::{Statement, checkpoint_payload, hex, pae};
 use crate::timestamp::{time_of, timestamp};
-use crate::trust::{Material, RekorVersion, Trust};
+use crate::trust::{Material, Rekor2At, RekorVersion, Trust};
 use crate::verify::{self, Entry, Expected, Verified, assemble};
 
 /// How long a certificate signs, of its ten minutes.
@@ -232,34 +233,46 @@ impl Sigstore {
         self.noted(anchored.await)
     }
 
-    /// Reads on in a Rekor v2 log for entries of ours: [`monitor`].
+    /// Reads on in every Rekor v2 that is believed for entries of ours: [`monitor`]. What was read before an error is in
+    /// `state`, and was given to `found`.
     ///
     /// # Errors
     ///
-    /// [`Error`]
+    /// [`Error`]: of the first log that could not be read to its end.
     pub async fn watch(
         &self,
-        state: &monitor::State,
-        found: impl FnMut(monitor::Signed),
-        progress: impl FnMut(u64, u64),
-    ) -> Result<monitor::State, Error> {
+        state: &mut monitor::State,
+        mut found: impl FnMut(monitor::Signed),
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<(), Error> {
         let inner = &self.0;
         let material = inner.trust.material(&inner.http).await?;
-        let Some((base, RekorVersion::V2)) = inner.rekor(&material) else {
+        if material.services.rekors2.is_empty() {
             return Err(Error::Settings {
-                why: "only a Rekor v2 can be read as a whole, and the signing configuration names none; in a Rekor v1 tags are looked up"
+                why: "only a Rekor v2 can be read as a whole, and none is believed; in a Rekor v1 tags are looked up"
                     .to_owned(),
             });
-        };
+        }
         let identity = inner.identity().await?;
-        let rekor = Rekor2 {
-            http: &inner.http,
-            base: &base,
-            timeout: inner.settings.rekor_timeout,
-            root: &material.root,
-        };
         let key = inner.managed.as_ref().map(|managed| managed.spki.as_slice());
-        monitor::walk(&rekor, &identity, key, state, found, progress).await
+        let (mut read, mut failed) = (BTreeSet::new(), None);
+        for Rekor2At { base, is_named } in &material.services.rekors2 {
+            // Of a log that was to be read where the configuration has it.
+            let is_known = base.host_str().is_some_and(|host| read.contains(host));
+            if !is_named && (is_known || failed.is_some()) {
+                continue;
+            }
+            let timeout = inner.settings.rekor_timeout;
+            let rekor = Rekor2 { http: &inner.http, base, timeout, root: &material.root };
+            match monitor::walk(&rekor, &identity, key, state, &mut found, &mut progress).await {
+                Ok(name) => drop(read.insert(name)),
+                Err(error) => {
+                    tracing::warn!(%base, %error, "a log could not be read to its end");
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Who signs, as far as it is known.

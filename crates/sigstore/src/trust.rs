@@ -46,8 +46,16 @@ pub(crate) struct Services {
     pub(crate) rekor: Option<(Url, RekorVersion)>,
     /// Every Rekor v1 that is known, and every v2, whichever of them is written to.
     pub(crate) rekors1: Vec<Url>,
-    pub(crate) rekors2: Vec<Url>,
+    pub(crate) rekors2: Vec<Rekor2At>,
     pub(crate) timestamp: Option<Url>,
+}
+
+/// The address of a Rekor v2.
+#[derive(Clone, Debug)]
+pub(crate) struct Rekor2At {
+    pub(crate) base: Url,
+    /// By the signing configuration; else it is in the trusted root alone, where a log's address may be but its name.
+    pub(crate) is_named: bool,
 }
 
 /// Which of the two protocols.
@@ -158,25 +166,29 @@ fn services(config: &SigningConfig, root: &TrustedRoot) -> Result<Services, Stri
     Ok(Services { fulcio, rekor, rekors1, rekors2, timestamp })
 }
 
-/// Every Rekor v1 and v2 that the configuration names, also those that nothing is written to any more, and those that are
-/// only in the trusted root and not at their end. Which protocol those speak is not written there: the id of a log of v1 is
-/// the hash of its key, that of a v2 a note's.
-fn rekors(config: &SigningConfig, root: &TrustedRoot) -> (Vec<Url>, Vec<Url>) {
+/// Every Rekor v1 and v2 that the configuration names, also those that nothing is written to any more; after them those
+/// that are only in the trusted root, of v1 those that are not at their end. Which protocol they speak is not written there:
+/// the id of a log of v1 is the hash of its key, that of a v2 a note's.
+fn rekors(config: &SigningConfig, root: &TrustedRoot) -> (Vec<Url>, Vec<Rekor2At>) {
     let now = Timestamp::now();
-    let (mut v1, mut v2) = (Vec::new(), Vec::new());
-    let mut add = |url: &str, is_v1: bool| {
-        let Ok(url) = Url::parse(url) else { return };
-        let same = |known: &Url| known.host() == url.host() && known.port() == url.port();
-        if !v1.iter().chain(&v2).any(same) {
-            if is_v1 { &mut v1 } else { &mut v2 }.push(url);
+    let (mut v1, mut v2) = (Vec::<Url>::new(), Vec::<Rekor2At>::new());
+    let mut add = |url: &str, is_v1: bool, is_named: bool| {
+        let Ok(base) = Url::parse(url) else { return };
+        let same = |known: &Url| known.host() == base.host() && known.port() == base.port();
+        if v1.iter().any(same) || v2.iter().any(|known| same(&known.base)) {
+            return;
         }
+        if is_v1 { v1.push(base) } else { v2.push(Rekor2At { base, is_named }) }
     };
     for endpoint in config.rekor_tlog_urls.iter().filter(|each| each.valid_for.has_started_by(now)) {
-        add(&endpoint.url, endpoint.major_api_version == 1);
+        add(&endpoint.url, endpoint.major_api_version == 1, true);
     }
-    for log in root.tlogs.iter().filter(|log| log.public_key.valid_for.is_none_or(|it| it.contains(now))) {
+    for log in &root.tlogs {
         let key_hash = Sha256::digest(log.public_key.raw_bytes.as_bytes());
-        add(&log.base_url, log.log_id.key_id.as_bytes() == key_hash.as_slice());
+        let is_v1 = log.log_id.key_id.as_bytes() == key_hash.as_slice();
+        if !is_v1 || log.public_key.valid_for.is_none_or(|window| window.contains(now)) {
+            add(&log.base_url, is_v1, false);
+        }
     }
     (v1, v2)
 }

@@ -2,52 +2,10 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey as _};
-use sigstore::monitor::State;
-use sigstore::{Action, SearchBudget, Settings, Statement};
+use sigstore::Settings;
 use testkit::sigstore::Fault;
 
 use crate::place::{Place, REFERENCE, statement};
-
-/// A shard lives for some months; the next one has another name and begins with nothing.
-#[tokio::test]
-async fn the_monitor_goes_on_when_the_shard_is_another() {
-    let (last_year, this_year) = (Place::v2(), Place::v2());
-    let old = last_year.signer();
-    for content in ["a", "b", "c"] {
-        old.submit(&old.sign(&statement(content)).await.unwrap()).await.unwrap();
-    }
-    let state = old.watch(&State::default(), |_| (), |_, _| ()).await.unwrap();
-    let new = this_year.signer();
-    new.submit(&new.sign(&statement("d")).await.unwrap()).await.unwrap();
-    let shorter = new.watch(&state, |_| (), |_, _| ()).await.map(drop).map_err(|error| error.to_string());
-    for content in ["e", "f", "g"] {
-        new.submit(&new.sign(&statement(content)).await.unwrap()).await.unwrap();
-    }
-    let longer = new.watch(&state, |_| (), |_, _| ()).await.map(drop).map_err(|error| error.to_string());
-    assert!(shorter.is_ok() && longer.is_ok(), "{shorter:?}; {longer:?}");
-}
-
-/// The same identity is believed in every log of the trusted root.
-#[tokio::test]
-async fn the_monitor_of_rekor_2_sees_what_is_signed_as_us_in_rekor_1() {
-    let place = Place::v2();
-    let config = place.services.path("signing_config.1.json");
-    let trust = sigstore::TrustSource::Files {
-        trusted_root: place.services.path("trusted_root.json"),
-        signing_config: config,
-    };
-    let thief = place.with(Settings { trust, ..place.settings() });
-    let stolen = thief.submit(&thief.sign(&statement("stolen")).await.unwrap()).await.unwrap();
-    let service = place.signer();
-    service.prepare().await.unwrap();
-    service.verify(&stolen.bundle).unwrap();
-    let mut found = 0;
-    service.watch(&State::default(), |_| found += 1, |_, _| ()).await.unwrap();
-    assert_eq!(found, 1, "what it verifies it has to watch");
-}
 
 /// Expired metadata sign nothing, and should not pin anything new either.
 #[tokio::test]
