@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tlog::Hash;
 
+use crate::checkpoint::slim;
 use crate::error::{Check, Error};
 use crate::statement::hex;
 use crate::verify::Entry;
@@ -34,8 +35,6 @@ pub(crate) struct LogEntry {
     pub(crate) version: String,
     /// The rest of the body.
     pub(crate) spec: Value,
-    /// As it came.
-    pub(crate) raw: Value,
 }
 
 /// Within one tree.
@@ -128,14 +127,37 @@ impl LogEntry {
                 size: proof.tree_size,
                 root: unhex(&proof.root_hash).ok_or_else(|| wrong("its root is no hash"))?,
                 hashes: hashes.ok_or_else(|| wrong("its inclusion proof has no hashes"))?,
-                checkpoint: proof.checkpoint,
+                checkpoint: slim(&proof.checkpoint),
             },
             attestation: attestation.as_deref().map(decode).transpose()?,
             kind,
             version: api_version,
             spec,
-            raw: value.clone(),
         })
+    }
+
+    /// As the API gives it, without anything that is not known here.
+    pub(crate) fn to_api(&self) -> Value {
+        let mut entry = json!({
+            "body": STANDARD.encode(&self.body),
+            "integratedTime": self.time,
+            "logID": hex(&self.log_id),
+            "logIndex": self.index,
+            "verification": {
+                "signedEntryTimestamp": STANDARD.encode(&self.set),
+                "inclusionProof": {
+                    "logIndex": self.proof.index,
+                    "rootHash": hex(&self.proof.root),
+                    "treeSize": self.proof.size,
+                    "hashes": self.proof.hashes.iter().map(|hash| hex(hash)).collect::<Vec<_>>(),
+                    "checkpoint": self.proof.checkpoint,
+                },
+            },
+        });
+        if let (Some(entry), Some(attestation)) = (entry.as_object_mut(), &self.attestation) {
+            entry.insert("attestation".to_owned(), json!({ "data": STANDARD.encode(attestation) }));
+        }
+        entry
     }
 
     /// As a bundle holds it. What is zero or empty is written: some verifiers demand it.

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod checkpoint;
 mod consult;
 mod entry;
+mod entry2;
 mod error;
 mod evidence;
 mod fulcio;

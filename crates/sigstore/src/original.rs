@@ -87,9 +87,13 @@ pub(crate) fn adopt(root: &TrustedRoot, identity: &Identity, entry: &LogEntry) -
     }
     let digest = Sha256Digest::parse(&statement.predicate.digest)
         .map_err(|_why| wrong(Check::Statement, "its digest is none"))?;
-    let document = json!({ "mediaType": MEDIA_TYPE, "id": entry.id, "entry": entry.raw });
+    let document = json!({ "mediaType": MEDIA_TYPE, "id": entry.id, "entry": entry.to_api() });
+    let document = serde_json::to_vec(&document).unwrap_or_default();
+    if document.len() > MAX_BUNDLE {
+        return Err(wrong(Check::Shape, "it is larger than 128 KiB"));
+    }
     Ok(Verified {
-        bundle: serde_json::to_vec(&document).unwrap_or_default(),
+        bundle: document,
         statement: Statement {
             reference: statement.predicate.tag,
             digest,

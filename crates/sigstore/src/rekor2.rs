@@ -14,6 +14,7 @@ use sigstore_trust_root::{TransparencyLog, TrustedRoot};
 use tlog::{EntriesId, Hash, TileId, decode_entries, node_in_tile, prove_inclusion};
 use url::Url;
 
+use crate::entry2::{Entry2, KindVersion, LogId, Note, Proof};
 use crate::error::{Error, Service};
 use crate::http::{Answer, Http, refusal};
 use crate::prepared::{Prepared, Verifier};
@@ -50,7 +51,11 @@ impl Rekor2<'_> {
             .send(Service::Rekor, &url, self.timeout.max(WRITE), |client| client.post(&url).json(&proposed))
             .await?;
         match answer.status {
-            200 | 201 => serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error)),
+            200 | 201 => {
+                let entry: Entry2 =
+                    serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error))?;
+                Ok(entry.to_protojson())
+            }
             // Logged before: it says where.
             409 => {
                 let index = answer.header("x-log-index").and_then(|index| index.parse().ok());
@@ -99,20 +104,20 @@ impl Rekor2<'_> {
         let body = bodies.get(at).ok_or_else(|| nonsense(&url, &"the entry is not in its bundle"))?;
         let hashes = self.proof(index, size).await?;
         let encode = |bytes: &[u8]| STANDARD.encode(bytes);
-        Ok(json!({
-            "logIndex": index.to_string(),
-            "logId": { "keyId": encode(log.log_id.key_id.as_bytes()) },
-            "kindVersion": { "kind": "hashedrekord", "version": "0.0.2" },
-            "integratedTime": "0",
-            "inclusionProof": {
-                "logIndex": index.to_string(),
-                "rootHash": encode(parsed.root_hash().as_bytes()),
-                "treeSize": size.to_string(),
-                "hashes": hashes.iter().map(|hash| encode(hash.as_bytes())).collect::<Vec<_>>(),
-                "checkpoint": { "envelope": checkpoint },
+        let entry = Entry2 {
+            log_index: index.to_string(),
+            log_id: LogId { key_id: encode(log.log_id.key_id.as_bytes()) },
+            kind_version: KindVersion { kind: "hashedrekord".to_owned(), version: "0.0.2".to_owned() },
+            inclusion_proof: Proof {
+                log_index: index.to_string(),
+                root_hash: encode(parsed.root_hash().as_bytes()),
+                tree_size: size.to_string(),
+                hashes: hashes.iter().map(|hash| encode(hash.as_bytes())).collect(),
+                checkpoint: Note { envelope: checkpoint },
             },
-            "canonicalizedBody": encode(body),
-        }))
+            canonicalized_body: encode(body),
+        };
+        Ok(entry.to_protojson())
     }
 
     /// Finds out which tiles a proof takes by trying, and fetches them.

@@ -1,9 +1,9 @@
 //! Writing: what comes back is believed only when all of it holds.
 
-use sigstore::{Check, Error, Prepared, Service};
-use testkit::sigstore::Fault;
+use sigstore::{Check, Error, Prepared, Service, Settings};
+use testkit::sigstore::{Fault, IDENTITY};
 
-use crate::place::{Place, START, statement, us};
+use crate::place::{Place, REFERENCE, START, statement, us};
 
 /// What a record written under this fault fails by.
 async fn failed(place: &Place, fault: Fault) -> Error {
@@ -119,6 +119,29 @@ async fn an_answer_without_end_is_cut_off() {
     place.services.fault(Fault::Oversized);
     let error = signer.submit(&prepared).await.unwrap_err();
     assert!(error.to_string().contains("more than 1024 KiB"), "{error}");
+}
+
+/// A bundle is published: what Rekor adds to it, and nobody vouches for, is not in it.
+#[tokio::test]
+async fn what_rekor_says_beside_its_entry_is_not_kept() {
+    for place in [Place::new(), Place::v2()] {
+        place.services.fault(Fault::Verbose);
+        let signer = place.signer();
+        let prepared = signer.sign(&statement("a")).await.unwrap();
+        let made = signer.submit(&prepared).await.unwrap();
+        let text = String::from_utf8(made.bundle).unwrap();
+        assert!(text.len() < 16 * 1024 && !text.contains("nobodyAskedForThis"), "{} bytes", text.len());
+        let again = place.signer().submit(&prepared).await.unwrap();
+        assert!(again.bundle.len() < 16 * 1024);
+    }
+    let place = Place::new();
+    place.services.fault(Fault::Verbose);
+    place.services.rekor().original(REFERENCE, &statement("a").digest.to_string(), IDENTITY);
+    let adopting = place.with(Settings { adopt_original: vec![us()], ..place.settings() });
+    let found = adopting.consult(REFERENCE, &[]).await.unwrap();
+    let text = String::from_utf8(found.records[0].bundle.clone()).unwrap();
+    assert!(text.len() < 16 * 1024 && !text.contains("nobodyAskedForThis"), "{} bytes", text.len());
+    assert_eq!(adopting.verify(text.as_bytes()).unwrap().entry, found.records[0].entry);
 }
 
 /// [7]: a key that is older than its certificate signs nothing, whenever it is logged.

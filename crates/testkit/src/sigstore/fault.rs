@@ -51,6 +51,8 @@ pub enum Fault {
     LostAnswer,
     /// Rekor: answers of two megabytes.
     Oversized,
+    /// Rekor: what nobody asked for in its answers, and thousands of signatures of strangers under its checkpoints.
+    Verbose,
     /// Timestamp authority: another key.
     ForeignTimestamp,
     /// Timestamp authority: over something else.

@@ -302,6 +302,7 @@ impl Rekor {
         let text = format!("rekor.example - {tree}\n{size}\n{}\n", STANDARD.encode(root.as_bytes()));
         let key = if has(Fault::ForeignCheckpoint) { &self.foreign } else { &self.key };
         let line = [&self.log_id()[..4], &sign(key, text.as_bytes())].concat();
+        let more = if has(Fault::Verbose) { strangers() } else { String::new() };
         let mut entry = json!({
             "body": encoded,
             "integratedTime": logged.time + i64::from(has(Fault::OtherTime)),
@@ -314,10 +315,13 @@ impl Rekor {
                     "rootHash": hex(root.as_bytes()),
                     "treeSize": size,
                     "hashes": hashes,
-                    "checkpoint": format!("{text}\n— rekor.example {}\n", STANDARD.encode(line)),
+                    "checkpoint": format!("{text}\n{more}— rekor.example {}\n", STANDARD.encode(line)),
                 },
             },
         });
+        if has(Fault::Verbose) {
+            entry["nobodyAskedForThis"] = json!("x".repeat(100_000));
+        }
         if has(Fault::AlteredBody) {
             entry["body"] = json!(STANDARD.encode([&logged.body[..], b" "].concat()));
         }
@@ -350,6 +354,11 @@ fn reference_key(reference: &str) -> String {
 
 fn id(body: &[u8]) -> String {
     format!("{TREE:016x}{}", hex(leaf_hash(body).as_bytes()))
+}
+
+/// Thousands of signatures under a checkpoint.
+pub(super) fn strangers() -> String {
+    "— stranger.example AAAAAAAAAAAA\n".repeat(5_000)
 }
 
 /// The root of all leaves (RFC 6962 §2.1).
