@@ -38,7 +38,7 @@ pub enum Check {
 }
 
 /// Why something could not be done.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A setting.
     #[error("{why}")]

@@ -23,8 +23,10 @@ mod rekor1;
 mod rekor2;
 mod service;
 mod settings;
+mod signing;
 mod statement;
 mod timestamp;
+mod together;
 mod trust;
 mod verify;
 

@@ -5,58 +5,50 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey as _};
-use secrecy::ExposeSecret as _;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
 use url::Url;
 
-use crate::certificate::{genuine, identity_in};
 use crate::consult::{Consulted, Search};
 use crate::error::{Check, Error, Service};
-use crate::fulcio::{Credential, certificate, spki};
+use crate::fulcio::{Credential, spki};
 use crate::http::Http;
-use crate::identity::{Identity, Subject, identity_of, token};
+use crate::identity::{Identity, Subject};
 use crate::monitor;
 use crate::original;
-use crate::prepared::{Prepared, Verifier};
+use crate::prepared::Prepared;
 use crate::rekor1::Rekor1;
 use crate::rekor2::Rekor2;
 use crate::settings::{Clock, Settings, SignerSource};
-use crate::statement::{Statement, checkpoint_payload, hex, pae};
-use crate::timestamp::{time_of, timestamp};
+use crate::statement::{Statement, checkpoint_payload, hex};
+use crate::together::Together;
 use crate::trust::{Material, Rekor2At, RekorVersion, Trust};
 use crate::verify::{self, Entry, Expected, Verified, assemble};
-
-/// How long a certificate signs, of its ten minutes.
-const REUSE: Duration = Duration::from_secs(8 * 60);
-/// How long before its end a certificate must not be logged any more: Rekor's clock is another.
-const MARGIN: i64 = 15;
 
 /// One signer.
 #[derive(Clone)]
 pub struct Sigstore(Arc<Inner>);
 
-struct Inner {
-    settings: Settings,
-    clock: Clock,
-    http: Http,
-    trust: Trust,
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) http: Http,
+    pub(crate) trust: Trust,
     /// Learned from a token, where it is not configured.
-    identity: ArcSwapOption<Identity>,
-    managed: Option<Managed>,
-    credential: Mutex<Option<(Arc<Credential>, Timestamp)>>,
-    certificates: AtomicU64,
-    last_error: ArcSwapOption<String>,
+    pub(crate) identity: ArcSwapOption<Identity>,
+    pub(crate) managed: Option<Managed>,
+    pub(crate) credential: ArcSwapOption<(Arc<Credential>, Timestamp)>,
+    pub(crate) certifying: Together,
+    pub(crate) certificates: AtomicU64,
+    pub(crate) last_error: ArcSwapOption<String>,
 }
 
-struct Managed {
-    key: KeyPair,
-    spki: Vec<u8>,
+pub(crate) struct Managed {
+    pub(crate) key: KeyPair,
+    pub(crate) spki: Vec<u8>,
 }
 
 /// What was logged about a checkpoint.
@@ -129,7 +121,8 @@ impl Sigstore {
             trust,
             identity: ArcSwapOption::from(identity.map(Arc::new)),
             managed,
-            credential: Mutex::default(),
+            credential: ArcSwapOption::empty(),
+            certifying: Together::default(),
             certificates: AtomicU64::new(0),
             last_error: ArcSwapOption::empty(),
         })))
@@ -348,109 +341,13 @@ impl Inner {
         Ok(found)
     }
 
-    async fn sign(&self, payload: Vec<u8>) -> Result<Prepared, Error> {
-        let material = self.trust.material(&self.http).await?;
-        if let Some(why) = &material.expired {
-            return Err(Error::TrustExpired { why: why.clone() });
-        }
-        let message = pae(&payload);
-        let failed = |error: rcgen::Error| Error::Settings { why: format!("nothing can be signed: {error}") };
-        let (signature, verifier, validity) = match &self.managed {
-            Some(managed) => {
-                let verifier = Verifier::Key { spki: managed.spki.clone() };
-                (managed.key.sign(&message).map_err(failed)?, verifier, None)
-            }
-            None => {
-                let credential = self.credential(&material).await?;
-                let (not_before, not_after) = (credential.info.not_before, credential.info.not_after);
-                let verifier =
-                    Verifier::Certificate { der: credential.der.clone(), not_after: not_after.as_second() };
-                (credential.key.sign(&message).map_err(failed)?, verifier, Some(not_before..=not_after))
-            }
-        };
-        // What is wrong with it has to be found before it is logged: nothing can be taken back from there.
-        let timestamp = match &material.services.timestamp {
-            Some(url) => {
-                let token = timestamp(&self.http, url, self.settings.rekor_timeout, &signature).await?;
-                let time = time_of(&material.root, &token, &signature)?;
-                if validity.is_some_and(|validity| !validity.contains(&time)) {
-                    return Err(Error::failed(
-                        Check::Bundle,
-                        &"its timestamp is not of the time of its certificate",
-                    ));
-                }
-                Some(token)
-            }
-            None => None,
-        };
-        Prepared { payload, signature, verifier, timestamp }.bounded()
-    }
-
-    /// The certificate of the last few minutes, or a new one; who waits shares it.
-    async fn credential(&self, material: &Material) -> Result<Arc<Credential>, Error> {
-        let SignerSource::Workload(source) = &self.settings.signer else { return Err(Error::NoIdentity) };
-        let mut held = self.credential.lock().await;
-        let now = self.clock.timestamp();
-        if let Some((credential, since)) = held.as_ref() {
-            let ends = credential.info.not_after.as_second() - MARGIN;
-            if now < *since + REUSE && now >= *since && now.as_second() < ends {
-                return Ok(Arc::clone(credential));
-            }
-        }
-        let base = self.settings.fulcio_url.as_ref().or(material.services.fulcio.as_ref());
-        let base = base.ok_or_else(|| Error::Settings {
-            why: "there is no Fulcio: the signing configuration names none that is valid now, and `fulcio_url` is not set"
-                .to_owned(),
-        })?;
-        let token = token(&self.http, source, &self.settings.audience).await?;
-        let expected = self.learned(token.expose_secret())?;
-        let credential = certificate(&self.http, base, self.settings.fulcio_timeout, &token).await?;
-        self.certificates.fetch_add(1, Ordering::Relaxed);
-        let named = identity_in(&credential.der);
-        if named.as_ref() != Some(&*expected) {
-            let named = named.map_or_else(|| "nobody".to_owned(), |named| named.to_string());
-            return Err(Error::Settings {
-                why: format!(
-                    "the certificate names {named}, and {expected} was expected: set `identity` and `issuer`"
-                ),
-            });
-        }
-        // At its beginning: our clock may be another than Fulcio's.
-        genuine(&material.root, &credential.der, &expected)?;
-        let credential = Arc::new(credential);
-        *held = Some((Arc::clone(&credential), now));
-        Ok(credential)
-    }
-
-    /// Who signs; a token is asked for where nobody said so yet.
-    async fn identity(&self) -> Result<Arc<Identity>, Error> {
-        if let Some(identity) = self.identity.load_full() {
-            return Ok(identity);
-        }
-        let SignerSource::Workload(source) = &self.settings.signer else { return Err(Error::NoIdentity) };
-        let token = token(&self.http, source, &self.settings.audience).await?;
-        self.learned(token.expose_secret())
-    }
-
-    fn learned(&self, token: &str) -> Result<Arc<Identity>, Error> {
-        if let Some(identity) = self.identity.load_full() {
-            return Ok(identity);
-        }
-        let identity = identity_of(token).ok_or_else(|| Error::Settings {
-            why: "what was given as an identity token is none".to_owned(),
-        })?;
-        let identity = Arc::new(identity);
-        self.identity.store(Some(Arc::clone(&identity)));
-        Ok(identity)
-    }
-
     async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
         let (material, bundle) = self.log(prepared).await?;
         let identity = self.identity().await?;
         let verified = match verify::record(&material.root, &self.expected(&identity), &bundle) {
             Ok(verified) => verified,
             Err(error) => {
-                self.forget(prepared).await;
+                self.forget(prepared);
                 return Err(error);
             }
         };
@@ -458,13 +355,6 @@ impl Inner {
             return Err(Error::failed(Check::Payload, &"it is about something else"));
         }
         Ok(verified)
-    }
-
-    /// A certificate that a record failed with signs no other.
-    async fn forget(&self, failed: &Prepared) {
-        let Verifier::Certificate { der, .. } = &failed.verifier else { return };
-        let mut held = self.credential.lock().await;
-        held.take_if(|(credential, _)| credential.der == *der);
     }
 
     async fn log(&self, prepared: &Prepared) -> Result<(Arc<Material>, Vec<u8>), Error> {
@@ -494,15 +384,6 @@ impl Inner {
         };
         let bundle = assemble(prepared, &entry);
         Ok((material, bundle))
-    }
-
-    fn has_ended(&self, prepared: &Prepared) -> bool {
-        match &prepared.verifier {
-            Verifier::Certificate { not_after, .. } => {
-                self.clock.timestamp().as_second() >= not_after - MARGIN
-            }
-            Verifier::Key { .. } => false,
-        }
     }
 
     fn rekor(&self, material: &Material) -> Option<(Url, RekorVersion)> {

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use sigstore_trust_root::tuf::{TufBootstrap, TufConfig, fetch_trust_material_at};
 use sigstore_trust_root::{SigningConfig, TrustedRoot};
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::error::{Error, Service};
 use crate::http::Http;
 use crate::settings::{Clock, TrustSource};
+use crate::together::Together;
 
 /// Bytes of a trust root or signing configuration.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -79,7 +79,7 @@ pub(crate) struct Trust {
     tuf: Option<Tuf>,
     clock: Clock,
     now: ArcSwapOption<Material>,
-    renewing: Mutex<()>,
+    renewing: Together,
 }
 
 impl Trust {
@@ -100,7 +100,7 @@ impl Trust {
                 (None, Some(Arc::new(of_files(&trusted_root, &signing_config)?)))
             }
         };
-        Ok(Self { tuf, clock, now: ArcSwapOption::from(material), renewing: Mutex::default() })
+        Ok(Self { tuf, clock, now: ArcSwapOption::from(material), renewing: Together::default() })
     }
 
     /// What is there already, without asking anybody.
@@ -111,17 +111,14 @@ impl Trust {
     /// What is believed, renewed if it is time.
     pub(crate) async fn material(&self, http: &Http) -> Result<Arc<Material>, Error> {
         let is_fresh = |material: &Material| material.renew_at.is_none_or(|at| self.clock.timestamp() < at);
-        if let Some(material) = self.known().filter(|material| is_fresh(material)) {
-            return Ok(material);
-        }
-        let _one_at_a_time = self.renewing.lock().await;
-        if let Some(material) = self.known().filter(|material| is_fresh(material)) {
-            return Ok(material);
-        }
-        let Some(tuf) = &self.tuf else { return self.known().ok_or(Error::NoIdentity) };
-        let material = Arc::new(renewed(http, tuf, self.clock.timestamp()).await?);
-        self.now.store(Some(Arc::clone(&material)));
-        Ok(material)
+        let fresh = || self.known().filter(|material| is_fresh(material));
+        let renewing = async {
+            let Some(tuf) = &self.tuf else { return self.known().ok_or(Error::NoIdentity) };
+            let material = Arc::new(renewed(http, tuf, self.clock.timestamp()).await?);
+            self.now.store(Some(Arc::clone(&material)));
+            Ok(material)
+        };
+        self.renewing.run(fresh, renewing).await
     }
 }
 

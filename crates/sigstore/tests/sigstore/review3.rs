@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sigstore::Settings;
 use testkit::sigstore::Fault;
 
 use crate::place::{Place, REFERENCE, statement};
@@ -41,29 +40,4 @@ async fn the_fakes_index_can_be_late() {
     place.services.rekor().catch_up();
     let after = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap().records.len();
     assert_eq!((before, after), (0, 1), "`catch_up` changes nothing, because nothing is ever late");
-}
-
-/// One Fulcio that hangs is waited for once, not once for each who waits.
-#[tokio::test]
-async fn who_waits_for_a_certificate_that_does_not_come_waits_together() {
-    let place = Place::new();
-    let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", hangs.local_addr().unwrap()).parse().unwrap();
-    let signer = place.with(Settings {
-        fulcio_url: Some(url),
-        fulcio_timeout: Duration::from_millis(20),
-        ..place.settings()
-    });
-    let begun = std::time::Instant::now();
-    let waiting: Vec<_> = (0..4)
-        .map(|number: u32| {
-            let signer = signer.clone();
-            tokio::spawn(async move { signer.sign(&statement(&number.to_string())).await.is_err() })
-        })
-        .collect();
-    for one in waiting {
-        assert!(one.await.unwrap());
-    }
-    let asked = signer.statistics().fulcio;
-    assert_eq!(asked, 4, "four who wait asked {asked} times, one after the other, in {:?}", begun.elapsed());
 }

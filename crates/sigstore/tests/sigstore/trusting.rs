@@ -105,3 +105,21 @@ async fn what_another_key_publishes_is_not_believed() {
     logged(&signer, "b").await.unwrap();
     assert_eq!(place.services.tiles(), 0);
 }
+
+#[tokio::test]
+async fn who_waits_for_a_trust_root_that_does_not_come_waits_together() {
+    let asked = async |at_once: usize| {
+        let place = Place::new();
+        place.services.fault(Fault::NoTrust);
+        let signer = place.by_tuf();
+        let waiting = (0..at_once).map(|number| {
+            let signer = signer.clone();
+            tokio::spawn(async move { logged(&signer, &number.to_string()).await.is_err() })
+        });
+        for one in waiting.collect::<Vec<_>>() {
+            assert!(one.await.unwrap());
+        }
+        place.services.trust_requests()
+    };
+    assert_eq!(asked(4).await, asked(1).await);
+}
