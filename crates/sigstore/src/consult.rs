@@ -4,7 +4,7 @@
 //! are passed over and never fail the search, and how much is looked at is bounded. What cannot be read although it is ours
 //! is told, because it says that there is a record whose digest nobody here knows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +23,9 @@ use crate::settings::SearchBudget;
 use crate::statement::{Statement, hex};
 use crate::trust::Material;
 use crate::verify::{Entry, Expected, Verified, assemble, record};
+
+/// Bytes of a statement of ours.
+const MAX_PAYLOAD: usize = 32 * 1024;
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +69,8 @@ pub(crate) struct Search<'a> {
 /// What one entry is.
 enum Class {
     Record(Box<Verified>),
-    /// SHA-256 of its payload, and where it is.
-    Unreadable(String, Entry),
+    /// SHA-256 of its payload.
+    Unreadable(String),
     Foreign,
 }
 
@@ -105,25 +108,40 @@ impl Search<'_> {
             return Err(beyond(0));
         }
         let ids: Vec<String> = ids.into_iter().collect();
-        let (mut found, mut unreadable) = (Consulted { searched: true, ..Consulted::default() }, Vec::new());
+        let mut found = Consulted { searched: true, ..Consulted::default() };
+        let (mut unreadable, mut payloads) = (Vec::new(), BTreeMap::new());
         for batch in ids.chunks(BATCH) {
             let entries = self.rekor.entries_by_id(batch).await?;
             *looked_at += batch.len();
             found.foreign += batch.len().saturating_sub(entries.len());
             for entry in entries {
+                payloads.extend(self.payload_beside(&entry));
                 match self.classify(reference, candidates, &entry) {
                     Class::Record(record) => found.records.push(*record),
-                    Class::Unreadable(payload, entry) => unreadable.push((payload, entry)),
+                    Class::Unreadable(payload) => unreadable.push((payload, entry)),
                     Class::Foreign => found.foreign += 1,
                 }
             }
         }
-        // A second entry may hold the payload of the first.
         let known: BTreeSet<String> =
             found.records.iter().map(|record| hex(&Sha256::digest(record.statement.to_payload()))).collect();
-        unreadable.retain(|(payload, _)| !known.contains(payload));
-        found.unreadable = unreadable.into_iter().map(|(_, entry)| entry).collect();
+        for (payload, entry) in unreadable.into_iter().filter(|(payload, _)| !known.contains(payload)) {
+            // A second entry may hold the payload of the first, and be too late to be a record itself.
+            let kept = payloads.get(&payload).and_then(|payload| Statement::from_payload(payload).ok());
+            match kept.map(|statement| self.classify(reference, &[statement], &entry)) {
+                Some(Class::Record(record)) => found.records.push(*record),
+                Some(Class::Foreign) => found.foreign += 1,
+                Some(Class::Unreadable(_)) | None => found.unreadable.push(entry.place()),
+            }
+        }
         Ok(found)
+    }
+
+    /// What stands beside an entry that names us, by its hash: whoever put it there, it is what has this hash.
+    fn payload_beside(&self, entry: &LogEntry) -> Option<(String, Vec<u8>)> {
+        let payload = entry.attestation.as_ref().filter(|payload| payload.len() <= MAX_PAYLOAD)?;
+        self.ours(entry.spec.pointer("/content/envelope/signatures/0/publicKey"))?;
+        Some((hex(&Sha256::digest(payload)), payload.clone()))
     }
 
     fn classify(&self, reference: &str, candidates: &[Statement], entry: &LogEntry) -> Class {
@@ -169,7 +187,7 @@ impl Search<'_> {
     fn of_intoto(&self, entry: &LogEntry) -> Class {
         let envelope = |pointer: &str| entry.spec.pointer(&format!("/content/envelope{pointer}"));
         let Some(with) = self.ours(envelope("/signatures/0/publicKey")) else { return Class::Foreign };
-        let hash = entry.spec.pointer("/content/payloadHash/value").and_then(Value::as_str);
+        let hash = payload_hash(entry);
         let signature = envelope("/signatures/0/sig").and_then(Value::as_str);
         let signature =
             signature.and_then(|text| STANDARD.decode(text).ok()).and_then(|text| STANDARD.decode(text).ok());
@@ -202,7 +220,7 @@ impl Search<'_> {
             Verifier::Key { .. } => Ok(()),
         });
         match authentic {
-            Ok(()) => Class::Unreadable(payload.to_owned(), entry.place()),
+            Ok(()) => Class::Unreadable(payload.to_owned()),
             Err(error) => {
                 tracing::warn!(entry = %entry.id, %error, "an entry that names us is not ours");
                 Class::Foreign
@@ -231,4 +249,9 @@ impl Search<'_> {
             _ => true,
         }
     }
+}
+
+/// SHA-256 of the payload of an `intoto` entry, in hexadecimal.
+pub(crate) fn payload_hash(entry: &LogEntry) -> Option<&str> {
+    entry.spec.pointer("/content/payloadHash/value").and_then(Value::as_str)
 }

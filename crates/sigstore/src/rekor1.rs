@@ -22,6 +22,9 @@ pub(crate) const BATCH: usize = 10;
 /// Bytes of such an answer, and of one with a single entry: those of ours are some 10 kB, and at most 150.
 const MAX_ENTRIES: usize = 1024 * 1024;
 const MAX_ENTRY: usize = 256 * 1024;
+/// Times that a payload is looked for, and the pause before the second.
+const READS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of one id in an answer of the index, and of an answer without any.
 const ID: usize = 96;
 const MAX_EMPTY: usize = 64 * 1024;
@@ -47,9 +50,27 @@ impl Rekor1<'_> {
         self.create(&proposed(prepared)).await
     }
 
-    /// Has the log keep the payload as well, which the other kind of entry does not.
+    /// Has the log keep the payload as well, which the other kind of entry does not, and finds it there.
     pub(crate) async fn keep_payload(&self, prepared: &Prepared) -> Result<LogEntry, Error> {
-        self.create(&with_payload(prepared)).await
+        let mut entry = self.create(&with_payload(prepared)).await?;
+        let mut pause = PAUSE;
+        for _ in 0..READS {
+            if entry.attestation.as_ref() == Some(&prepared.payload) {
+                return Ok(entry);
+            }
+            // It is written after the answer, and what goes wrong with it is told to nobody.
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+            entry = self.get(&entry.id).await?;
+        }
+        Err(Error::Service {
+            service: Service::Rekor,
+            url: self.url(&format!("api/v1/log/entries/{}", entry.id)),
+            why: "it does not give back the statement that it was asked to keep (`store_attestation`)"
+                .to_owned(),
+            status: None,
+            retry_after: None,
+        })
     }
 
     /// The entry of this envelope, if the active tree has it.

@@ -12,8 +12,9 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::consult::{Consulted, Search};
+use crate::consult::{Consulted, Search, payload_hash};
 use crate::error::{Check, Error, Service};
+use crate::evidence;
 use crate::fulcio::{Credential, spki};
 use crate::http::Http;
 use crate::identity::{Identity, Subject};
@@ -374,7 +375,11 @@ impl Inner {
                     rekor.log(prepared).await?
                 };
                 if self.settings.store_attestation {
-                    rekor.keep_payload(prepared).await?;
+                    let kept = rekor.keep_payload(prepared).await?;
+                    evidence::logged(&material.root, &kept)?;
+                    if payload_hash(&kept) != Some(hex(&Sha256::digest(&prepared.payload)).as_str()) {
+                        return Err(Error::failed(Check::Payload, &"the entry that keeps it is of another"));
+                    }
                 }
                 entry.to_protojson()
             }

@@ -47,6 +47,20 @@ async fn a_record_whose_statement_was_kept_is_read_whatever_it_says() {
     assert!(found.unreadable.is_empty() && found.records.len() == 1, "{found:?}");
 }
 
+/// The entry alone was logged in time; what keeps its statement came later, and is no record itself.
+#[tokio::test]
+async fn a_statement_that_was_kept_after_its_certificates_end_is_read_for_the_entry_that_was_in_time() {
+    let place = Place::new();
+    let prepared = place.signer().sign(&statement("a")).await.unwrap();
+    let made = place.signer().submit(&prepared).await.unwrap();
+    place.clock.advance(std::time::Duration::from_secs(3_600));
+    place.attesting().submit(&prepared).await.unwrap();
+    assert_eq!(place.services.rekor().size(), 2);
+    let found = place.signer().consult(REFERENCE, &[statement("b")]).await.unwrap();
+    assert!(found.unreadable.is_empty(), "{found:?}");
+    assert_eq!(found.records[0].entry, made.entry);
+}
+
 /// [4]: the statement beside the log is what was logged, or it is nothing.
 #[tokio::test]
 async fn an_attestation_that_was_swapped_or_withheld_is_not_believed() {
@@ -187,11 +201,18 @@ async fn an_index_that_loses_or_is_not_there_says_so_as_far_as_it_can() {
     let found = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap();
     assert!(found.records.is_empty() && found.searched);
     place.services.heal();
+    place.services.fault(Fault::IndexLate);
+    logged(&place, "late").await;
+    let both = [statement("a"), statement("late")];
+    assert_eq!(place.signer().consult(REFERENCE, &both).await.unwrap().records.len(), 1);
+    place.services.rekor().catch_up();
+    assert_eq!(place.signer().consult(REFERENCE, &both).await.unwrap().records.len(), 2);
+    place.services.heal();
     place.services.fault(Fault::NoIndex);
     assert!(!place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap().searched);
     place.services.heal();
     place.services.fault(Fault::IndexAlone);
-    assert_eq!(place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap().records.len(), 1);
+    assert_eq!(place.signer().consult(REFERENCE, &both).await.unwrap().records.len(), 2);
     assert!(!Place::v2().signer().consult(REFERENCE, &[]).await.unwrap().searched, "Rekor v2 has none");
 }
 

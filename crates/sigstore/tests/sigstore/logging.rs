@@ -121,6 +121,21 @@ async fn an_answer_without_end_is_cut_off() {
     assert!(error.to_string().contains("more than 1024 KiB"), "{error}");
 }
 
+/// What Rekor was asked to keep is read back, and what it is kept by is checked like the other entry.
+#[tokio::test]
+async fn a_statement_that_rekor_did_not_keep_is_noticed_when_it_is_written() {
+    let place = Place::new();
+    let signer = place.attesting();
+    let prepared = signer.sign(&statement("a")).await.unwrap();
+    for fault in [Fault::NoAttestation, Fault::SwappedAttestation] {
+        place.services.fault(fault);
+        let error = signer.submit(&prepared).await.unwrap_err();
+        assert!(error.is_transient() && error.to_string().contains("`store_attestation`"), "{error}");
+        place.services.heal();
+    }
+    signer.submit(&prepared).await.unwrap();
+}
+
 /// A bundle is published: what Rekor adds to it, and nobody vouches for, is not in it.
 #[tokio::test]
 async fn what_rekor_says_beside_its_entry_is_not_kept() {

@@ -14,6 +14,4 @@ mod place;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
-mod review3;
-#[cfg(test)]
 mod trusting;

@@ -69,7 +69,7 @@ impl Rekor {
         state.entries.iter().map(|entry| id(&entry.body)).collect()
     }
 
-    /// What was logged is not in the index yet; `catch_up` puts it there.
+    /// What was logged under [`Fault::IndexLate`] is in the index from here on.
     pub fn catch_up(&self) {
         let mut state = self.lock();
         let later = std::mem::take(&mut state.later);
@@ -152,7 +152,8 @@ impl Rekor {
         let place = self.append(body, "", "", attested.then(|| payload.clone()));
         for subject in subjects["subject"].as_array().into_iter().flatten() {
             let hash = format!("sha256:{}", subject["digest"]["sha256"].as_str().unwrap_or_default());
-            self.lock().index.push((hash, name.clone(), place));
+            let (mut state, late) = (self.lock(), self.faults.has(Fault::IndexLate));
+            if late { &mut state.later } else { &mut state.index }.push((hash, name.clone(), place));
         }
         if self.faults.take(Fault::LostAnswer) {
             return None;
