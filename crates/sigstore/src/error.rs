@@ -110,7 +110,7 @@ pub enum Error {
     #[error("the certificate of a signature ended before it was logged")]
     CertificateEnded,
     /// The metadata of the trust root has expired and cannot be renewed.
-    #[error("the trust root has expired and cannot be renewed, so nothing is signed: {why}")]
+    #[error("the trust root has expired and cannot be renewed, so nothing is signed or adopted: {why}")]
     TrustExpired {
         /// Why it cannot be renewed.
         why: String,

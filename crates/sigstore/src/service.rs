@@ -305,6 +305,10 @@ impl Inner {
     async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
         let settings = &self.settings;
         let material = self.trust.material(&self.http).await?;
+        // What is found would be pinned, and nothing of it was checked while this trust was good.
+        if let Some(why) = &material.expired {
+            return Err(Error::TrustExpired { why: why.clone() });
+        }
         let origin = settings.log_origin.as_deref();
         let mut found =
             self.search(&material, reference, candidates, &settings.adopt_original, origin).await?;

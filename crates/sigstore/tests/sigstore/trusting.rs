@@ -5,7 +5,7 @@ use std::time::Duration;
 use sigstore::{Error, Sigstore, Verified};
 use testkit::sigstore::Fault;
 
-use crate::place::{Place, statement};
+use crate::place::{Place, REFERENCE, statement};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -57,9 +57,9 @@ async fn what_is_kept_signs_until_it_expires_and_the_repository_is_asked_again_s
     assert_eq!(place.services.tiles(), 1);
 }
 
-/// Expired metadata sign nothing; what was signed before is checked as before.
+/// Expired metadata sign nothing and pin nothing new; what was signed before is checked as before.
 #[tokio::test]
-async fn expired_metadata_sign_nothing_and_still_verify() {
+async fn expired_metadata_sign_and_adopt_nothing_and_still_verify() {
     let place = Place::new();
     let made = logged(&place.by_tuf(), "a").await.unwrap();
     place.services.fault(Fault::NoTrust);
@@ -68,6 +68,8 @@ async fn expired_metadata_sign_nothing_and_still_verify() {
     let error = logged(&restarted, "b").await.unwrap_err();
     assert!(matches!(error, Error::TrustExpired { .. }) && error.is_transient(), "{error}");
     assert!(restarted.health().expired.is_some());
+    let error = restarted.consult(REFERENCE, &[statement("a")]).await.unwrap_err();
+    assert!(matches!(error, Error::TrustExpired { .. }), "what is found would be pinned: {error}");
     restarted.prepare().await.unwrap();
     assert_eq!(restarted.verify(&made.bundle).unwrap().entry, made.entry);
     place.services.heal();
