@@ -15,7 +15,7 @@ use crate::certificate::{believed, identity_in};
 use crate::entry::LogEntry;
 use crate::error::Error;
 use crate::evidence::{logged, verifier};
-use crate::identity::{Identity, Subject};
+use crate::identity::Identity;
 use crate::original;
 use crate::prepared::{Prepared, Verifier};
 use crate::rekor1::{BATCH, Found, Rekor1};
@@ -59,8 +59,8 @@ impl Consulted {
 pub(crate) struct Search<'a> {
     pub(crate) rekor: Rekor1<'a>,
     pub(crate) material: &'a Material,
-    pub(crate) identity: &'a Identity,
-    pub(crate) key: Option<&'a [u8]>,
+    /// Whose records are ours.
+    pub(crate) signers: &'a [Expected<'a>],
     pub(crate) adopt: &'a [Identity],
     pub(crate) budget: SearchBudget,
     pub(crate) log_origin: Option<&'a str>,
@@ -94,9 +94,8 @@ impl Search<'_> {
         let beyond = |looked_at| Error::SearchBudget { reference: reference.to_owned(), looked_at };
         let most = self.budget.entries;
         let mut ids = BTreeSet::new();
-        for (identity, key) in std::iter::once((self.identity, self.key))
-            .chain(self.adopt.iter().map(|identity| (identity, None)))
-        {
+        let ours = self.signers.iter().map(|signer| (signer.identity, signer.key));
+        for (identity, key) in ours.chain(self.adopt.iter().map(|identity| (identity, None))) {
             match self.rekor.search(reference, identity, key, most).await {
                 Ok(Found::Ids(found)) => ids.extend(found),
                 Ok(Found::NoIndex) => return Ok(Consulted::default()),
@@ -167,7 +166,7 @@ impl Search<'_> {
     /// An entry that keeps the hash of the payload alone.
     fn of_dsse(&self, candidates: &[Statement], entry: &LogEntry) -> Class {
         let text = |pointer: &str| entry.spec.pointer(pointer).and_then(Value::as_str);
-        let Some(with) = self.ours(entry.spec.pointer("/signatures/0/verifier")) else {
+        let Some((who, with)) = self.ours(entry.spec.pointer("/signatures/0/verifier")) else {
             return Class::Foreign;
         };
         let (Some(hash), Some(signature)) = (text("/payloadHash/value"), text("/signatures/0/signature"))
@@ -177,8 +176,8 @@ impl Search<'_> {
         let payloads = candidates.iter().map(Statement::to_payload);
         let payload = payloads.into_iter().find(|payload| hex(&Sha256::digest(payload)) == hash);
         match (payload, STANDARD.decode(signature)) {
-            (Some(payload), Ok(signature)) => self.whole(entry, with, payload, signature),
-            (None, _) => self.unreadable(entry, &with, hash),
+            (Some(payload), Ok(signature)) => self.whole(entry, who, with, payload, signature),
+            (None, _) => self.unreadable(entry, who, &with, hash),
             (Some(_), Err(_)) => Class::Foreign,
         }
     }
@@ -186,23 +185,31 @@ impl Search<'_> {
     /// An entry that keeps the signature, and the payload beside the log.
     fn of_intoto(&self, entry: &LogEntry) -> Class {
         let envelope = |pointer: &str| entry.spec.pointer(&format!("/content/envelope{pointer}"));
-        let Some(with) = self.ours(envelope("/signatures/0/publicKey")) else { return Class::Foreign };
+        let Some((who, with)) = self.ours(envelope("/signatures/0/publicKey")) else {
+            return Class::Foreign;
+        };
         let hash = payload_hash(entry);
         let signature = envelope("/signatures/0/sig").and_then(Value::as_str);
         let signature =
             signature.and_then(|text| STANDARD.decode(text).ok()).and_then(|text| STANDARD.decode(text).ok());
         let (Some(hash), Some(signature)) = (hash, signature) else { return Class::Foreign };
         match &entry.attestation {
-            Some(payload) => self.whole(entry, with, payload.clone(), signature),
-            None => self.unreadable(entry, &with, hash),
+            Some(payload) => self.whole(entry, who, with, payload.clone(), signature),
+            None => self.unreadable(entry, who, &with, hash),
         }
     }
 
-    fn whole(&self, entry: &LogEntry, verifier: Verifier, payload: Vec<u8>, signature: Vec<u8>) -> Class {
+    fn whole(
+        &self,
+        entry: &LogEntry,
+        who: &Expected<'_>,
+        verifier: Verifier,
+        payload: Vec<u8>,
+        signature: Vec<u8>,
+    ) -> Class {
         let prepared = Prepared { payload, signature, verifier, timestamp: None };
         let bundle = assemble(&prepared, &entry.to_protojson());
-        let expected = Expected { identity: self.identity, key: self.key };
-        match record(&self.material.root, &expected, &bundle) {
+        match record(&self.material.root, who, &bundle) {
             Ok(record) => Class::Record(Box::new(record)),
             Err(error) => {
                 tracing::warn!(entry = %entry.id, %error, "an entry that names us is not ours");
@@ -212,10 +219,10 @@ impl Search<'_> {
     }
 
     /// Anybody can log an entry with a certificate of their own making that has our name in it.
-    fn unreadable(&self, entry: &LogEntry, with: &Verifier, payload: &str) -> Class {
+    fn unreadable(&self, entry: &LogEntry, who: &Expected<'_>, with: &Verifier, payload: &str) -> Class {
         let authentic = logged(&self.material.root, entry).and_then(|()| match with {
             Verifier::Certificate { der, .. } => {
-                believed(&self.material.root, der, self.identity, entry.time()?)
+                believed(&self.material.root, der, who.identity, entry.time()?)
             }
             Verifier::Key { .. } => Ok(()),
         });
@@ -228,16 +235,18 @@ impl Search<'_> {
         }
     }
 
-    /// What an entry's signature is checked with, if it names us.
-    fn ours(&self, text: Option<&Value>) -> Option<Verifier> {
+    /// Whom of us an entry names, and what its signature is checked with.
+    fn ours(&self, text: Option<&Value>) -> Option<(&Expected<'_>, Verifier)> {
         let (label, der) = verifier(text)?;
-        match (&self.identity.subject, label.as_str()) {
-            (Subject::Key(_), "PUBLIC KEY") => {
-                (self.key == Some(der.as_slice())).then_some(Verifier::Key { spki: der })
+        match label.as_str() {
+            "PUBLIC KEY" => {
+                let who = self.signers.iter().find(|signer| signer.key == Some(der.as_slice()))?;
+                Some((who, Verifier::Key { spki: der }))
             }
-            (Subject::Email(_) | Subject::Uri(_), "CERTIFICATE") => {
-                let ours = identity_in(&der).as_ref() == Some(self.identity);
-                ours.then_some(Verifier::Certificate { der, not_after: 0 })
+            "CERTIFICATE" => {
+                let named = identity_in(&der)?;
+                let who = self.signers.iter().find(|signer| *signer.identity == named)?;
+                Some((who, Verifier::Certificate { der, not_after: 0 }))
             }
             _ => None,
         }

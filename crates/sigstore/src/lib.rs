@@ -36,7 +36,7 @@ pub use self::identity::{Identity, Subject};
 pub use self::prepared::Prepared;
 pub use self::service::{Anchored, Health, Sigstore, Statistics};
 pub use self::settings::{
-    Clock, IdentitySource, SearchBudget, Settings, SignerSource, TrustSource, TufRepository,
+    Clock, Former, IdentitySource, SearchBudget, Settings, SignerSource, TrustSource, TufRepository,
 };
 pub use self::statement::{Action, CHECKPOINT, Statement, TAG_RECORD};
 pub use self::verify::{Entry, Verified};

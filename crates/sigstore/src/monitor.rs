@@ -16,9 +16,10 @@ use tlog::{Frontier, Hash};
 use crate::certificate::genuine;
 use crate::entry::{hash, unhex};
 use crate::error::{Check, Error, Service};
-use crate::identity::{Identity, Subject};
+use crate::identity::Subject;
 use crate::rekor2::{BUNDLE, Rekor2, logs_of};
 use crate::statement::hex;
+use crate::verify::Expected;
 
 /// How far each log was read, by its id in hexadecimal: its name may be another's before or after it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -60,12 +61,11 @@ pub struct Signed {
     pub hash: String,
 }
 
-/// Reads on in one log from `state` up to its newest checkpoint, and gives its name; `found` gets each entry of `identity`,
+/// Reads on in one log from `state` up to its newest checkpoint, and gives its name; `found` gets each entry of `signers`,
 /// and `progress` how many of how many entries are read. What was read before an error is in `state`.
 pub(crate) async fn walk(
     rekor: &Rekor2<'_>,
-    identity: &Identity,
-    key: Option<&[u8]>,
+    signers: &[Expected<'_>],
     state: &mut State,
     mut found: impl FnMut(Signed),
     mut progress: impl FnMut(u64, u64),
@@ -91,7 +91,7 @@ pub(crate) async fn walk(
         let first = at - at % BUNDLE;
         for body in rekor.bodies(first, size).await?.iter().skip(usize::try_from(at - first).unwrap_or(0)) {
             frontier.push(tlog::leaf_hash(body));
-            if let Some(hash) = signed_by(body, rekor.root, identity, key) {
+            if let Some(hash) = signed_by(body, rekor.root, signers) {
                 found(Signed { log: name.clone(), index: at, hash });
             }
             at += 1;
@@ -129,18 +129,21 @@ fn frontier(part: &Part) -> Result<Frontier, Error> {
 
 /// The hash that this entry's signature is over, if it is of this identity. Anybody can make a certificate with our name in
 /// it, and a log of v2 gives no time: what counts is one that was issued to us at its beginning.
-fn signed_by(body: &[u8], root: &TrustedRoot, identity: &Identity, key: Option<&[u8]>) -> Option<String> {
+fn signed_by(body: &[u8], root: &TrustedRoot, signers: &[Expected<'_>]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let spec = body.pointer("/spec/hashedRekordV002")?;
     let raw = |pointer: &str| {
         let text = spec.pointer(pointer).and_then(Value::as_str)?;
         STANDARD.decode(text).ok()
     };
-    let ours = match &identity.subject {
-        Subject::Key(_) => raw("/signature/verifier/publicKey/rawBytes").as_deref() == key && key.is_some(),
-        _ => genuine(root, &raw("/signature/verifier/x509Certificate/rawBytes")?, identity).is_ok(),
-    };
-    if !ours {
+    let key = raw("/signature/verifier/publicKey/rawBytes");
+    let certificate = raw("/signature/verifier/x509Certificate/rawBytes");
+    let is_ours = signers.iter().any(|signer| match (&signer.identity.subject, &certificate) {
+        (Subject::Key(_), _) => signer.key.is_some() && signer.key == key.as_deref(),
+        (_, Some(der)) => genuine(root, der, signer.identity).is_ok(),
+        (_, None) => false,
+    });
+    if !is_ours {
         return None;
     }
     Some(hex(&raw("/data/digest")?))

@@ -20,10 +20,10 @@ use crate::http::Http;
 use crate::identity::{Identity, Subject};
 use crate::monitor;
 use crate::original;
-use crate::prepared::Prepared;
+use crate::prepared::{Prepared, from_pem};
 use crate::rekor1::Rekor1;
 use crate::rekor2::Rekor2;
-use crate::settings::{Clock, Settings, SignerSource};
+use crate::settings::{Clock, Former, Settings, SignerSource};
 use crate::statement::{Statement, checkpoint_payload, hex};
 use crate::together::Together;
 use crate::trust::{Material, Rekor2At, RekorVersion, Trust};
@@ -41,6 +41,7 @@ pub(crate) struct Inner {
     /// Learned from a token, where it is not configured.
     pub(crate) identity: ArcSwapOption<Identity>,
     pub(crate) managed: Option<Managed>,
+    former: Vec<Signer>,
     pub(crate) credential: ArcSwapOption<(Arc<Credential>, Timestamp)>,
     pub(crate) certifying: Together,
     pub(crate) certificates: AtomicU64,
@@ -50,6 +51,33 @@ pub(crate) struct Inner {
 pub(crate) struct Managed {
     pub(crate) key: KeyPair,
     pub(crate) spki: Vec<u8>,
+}
+
+/// Who signed before.
+struct Signer {
+    identity: Identity,
+    key: Option<Vec<u8>>,
+}
+
+impl Signer {
+    fn open(former: &Former) -> Result<Self, Error> {
+        let path = match former {
+            Former::Workload(identity) => return Ok(Self { identity: identity.clone(), key: None }),
+            Former::Key(path) => path,
+        };
+        let wrong = |why: String| Error::File { path: path.clone(), why };
+        let pem = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        match from_pem(&pem) {
+            Some((label, spki)) if label == "PUBLIC KEY" => {
+                Ok(Self { identity: of_key(&spki), key: Some(spki) })
+            }
+            _ => Err(wrong("it holds no public key as PEM".to_owned())),
+        }
+    }
+}
+
+fn of_key(spki: &[u8]) -> Identity {
+    Identity { subject: Subject::Key(hex(&Sha256::digest(spki))), issuer: String::new() }
 }
 
 /// What was logged about a checkpoint.
@@ -109,12 +137,10 @@ impl Sigstore {
             }
         };
         let identity = match &managed {
-            Some(managed) => {
-                let subject = Subject::Key(hex(&Sha256::digest(&managed.spki)));
-                Some(Identity { subject, issuer: String::new() })
-            }
+            Some(managed) => Some(of_key(&managed.spki)),
             None => settings.identity.clone(),
         };
+        let former = settings.former.iter().map(Signer::open).collect::<Result<_, _>>()?;
         Ok(Self(Arc::new(Inner {
             settings,
             clock,
@@ -122,6 +148,7 @@ impl Sigstore {
             trust,
             identity: ArcSwapOption::from(identity.map(Arc::new)),
             managed,
+            former,
             credential: ArcSwapOption::empty(),
             certifying: Together::default(),
             certificates: AtomicU64::new(0),
@@ -188,8 +215,9 @@ impl Sigstore {
             return original::load(&material.root, &inner.settings.adopt_original, bundle);
         }
         let identity = inner.identity.load_full().ok_or(Error::NoIdentity)?;
-        let key = inner.managed.as_ref().map(|managed| managed.spki.as_slice());
-        verify::record(&material.root, &Expected { identity: &identity, key }, bundle)
+        let checked = |expected: &Expected<'_>| verify::record(&material.root, expected, bundle);
+        checked(&inner.expected(&identity))
+            .or_else(|error| inner.former(&identity).find_map(|former| checked(&former).ok()).ok_or(error))
     }
 
     /// Asks whoever has to be asked before anything can be verified: the trust root, and who we are.
@@ -248,7 +276,7 @@ impl Sigstore {
             });
         }
         let identity = inner.identity().await?;
-        let key = inner.managed.as_ref().map(|managed| managed.spki.as_slice());
+        let signers = inner.signers(&identity);
         let (mut read, mut failed) = (BTreeSet::new(), None);
         for Rekor2At { base, is_named } in &material.services.rekors2 {
             // Of a log that was to be read where the configuration has it.
@@ -258,7 +286,7 @@ impl Sigstore {
             }
             let timeout = inner.settings.rekor_timeout;
             let rekor = Rekor2 { http: &inner.http, base, timeout, root: &material.root };
-            match monitor::walk(&rekor, &identity, key, state, &mut found, &mut progress).await {
+            match monitor::walk(&rekor, &signers, state, &mut found, &mut progress).await {
                 Ok(name) => drop(read.insert(name)),
                 Err(error) => {
                     tracing::warn!(%base, %error, "a log could not be read to its end");
@@ -331,12 +359,12 @@ impl Inner {
         };
         let mut found = Consulted { searched: !bases.is_empty(), ..Consulted::default() };
         let identity = if bases.is_empty() { return Ok(found) } else { self.identity().await? };
+        let signers = self.signers(&identity);
         for base in bases {
             let search = Search {
                 rekor: Rekor1 { http: &self.http, base, timeout: self.settings.rekor_timeout },
                 material,
-                identity: &identity,
-                key: self.managed.as_ref().map(|managed| managed.spki.as_slice()),
+                signers: &signers,
                 adopt,
                 budget: self.settings.search,
                 log_origin,
@@ -400,6 +428,16 @@ impl Inner {
             Some(url) => Some((url.clone(), RekorVersion::V1)),
             None => material.services.rekor.clone(),
         }
+    }
+
+    /// Whose records are ours: who signs, and who did before.
+    fn signers<'a>(&'a self, identity: &'a Identity) -> Vec<Expected<'a>> {
+        std::iter::once(self.expected(identity)).chain(self.former(identity)).collect()
+    }
+
+    fn former<'a>(&'a self, now: &'a Identity) -> impl Iterator<Item = Expected<'a>> {
+        let former = self.former.iter().filter(move |former| former.identity != *now);
+        former.map(|former| Expected { identity: &former.identity, key: former.key.as_deref() })
     }
 
     fn expected<'a>(&'a self, identity: &'a Identity) -> Expected<'a> {

@@ -19,6 +19,8 @@ pub struct Settings {
     pub signer: SignerSource,
     /// Who signs; learned from the first identity token where it is left open.
     pub identity: Option<Identity>,
+    /// Who signed before: that is found, checked and watched as ours, and never signs.
+    pub former: Vec<Former>,
     /// Which authorities and logs are believed, and which are used.
     pub trust: TrustSource,
     /// Instead of the signing configuration's.
@@ -48,6 +50,15 @@ pub enum SignerSource {
     Workload(IdentitySource),
     /// A key of one's own (P-256, PEM), without a certificate.
     ManagedKey(PathBuf),
+}
+
+/// A signer that was replaced.
+#[derive(Clone, Debug)]
+pub enum Former {
+    /// Named by certificates.
+    Workload(Identity),
+    /// The public key (PEM) of a managed key.
+    Key(PathBuf),
 }
 
 /// Where identity tokens come from.

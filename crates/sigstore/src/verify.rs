@@ -53,6 +53,7 @@ pub struct Entry {
 }
 
 /// Who has to have signed.
+#[derive(Clone, Copy)]
 pub(crate) struct Expected<'a> {
     pub(crate) identity: &'a Identity,
     /// Of a managed key (SubjectPublicKeyInfo).

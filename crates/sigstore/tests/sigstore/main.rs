@@ -14,4 +14,6 @@ mod place;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
+mod renaming;
+#[cfg(test)]
 mod trusting;

@@ -36,6 +36,7 @@ impl Place {
         Settings {
             signer: SignerSource::Workload(IdentitySource::File(self.services.path("token"))),
             identity: None,
+            former: Vec::new(),
             trust: TrustSource::Files {
                 trusted_root: self.services.path("trusted_root.json"),
                 signing_config: self.services.path(&format!("signing_config.{}.json", self.version)),
