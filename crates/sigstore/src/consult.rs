@@ -15,6 +15,7 @@ use crate::certificate::{believed, identity_in};
 use crate::entry::LogEntry;
 use crate::error::Error;
 use crate::evidence::{logged, verifier};
+use crate::heads::Heads;
 use crate::identity::Identity;
 use crate::original;
 use crate::prepared::{Prepared, Verifier};
@@ -59,6 +60,7 @@ impl Consulted {
 pub(crate) struct Search<'a> {
     pub(crate) rekor: Rekor1<'a>,
     pub(crate) material: &'a Material,
+    pub(crate) heads: &'a Heads,
     /// Whose records are ours.
     pub(crate) signers: &'a [Expected<'a>],
     pub(crate) adopt: &'a [Identity],
@@ -115,7 +117,11 @@ impl Search<'_> {
             found.foreign += batch.len().saturating_sub(entries.len());
             for entry in entries {
                 payloads.extend(self.payload_beside(&entry));
-                match self.classify(reference, candidates, &entry) {
+                let class = self.classify(reference, candidates, &entry);
+                if !matches!(class, Class::Foreign) {
+                    self.heads.follow(&self.rekor, &entry.proof.checkpoint).await?;
+                }
+                match class {
                     Class::Record(record) => found.records.push(*record),
                     Class::Unreadable(payload) => unreadable.push((payload, entry)),
                     Class::Foreign => found.foreign += 1,

@@ -13,6 +13,7 @@ mod entry2;
 mod error;
 mod evidence;
 mod fulcio;
+mod heads;
 mod http;
 mod identity;
 pub mod monitor;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use tlog::Hash;
 use url::Url;
 
-use crate::entry::LogEntry;
+use crate::entry::{LogEntry, hash, unhex};
 use crate::error::{Error, Service};
 use crate::http::{Answer, Http, refusal};
 use crate::identity::{Identity, Subject};
@@ -34,6 +36,11 @@ pub(crate) struct Rekor1<'a> {
     pub(crate) http: &'a Http,
     pub(crate) base: &'a Url,
     pub(crate) timeout: Duration,
+}
+
+#[derive(Deserialize)]
+struct Consistency {
+    hashes: Vec<String>,
 }
 
 /// What an index says.
@@ -181,6 +188,21 @@ impl Rekor1<'_> {
             return Err(nonsense(&url, &"an entry in it was not asked for"));
         }
         Ok(entries)
+    }
+
+    /// The hashes that lead from a tree as it was to what it is (RFC 6962 §2.1.2).
+    pub(crate) async fn consistency(&self, first: u64, last: u64, tree: &str) -> Result<Vec<Hash>, Error> {
+        let path = format!("api/v1/log/proof?firstSize={first}&lastSize={last}&treeID={tree}");
+        let url = self.url(&path);
+        let answer = self.http.send(Service::Rekor, &url, self.timeout, |client| client.get(&url)).await?;
+        if answer.status != 200 {
+            return Err(refusal(Service::Rekor, &url, &answer));
+        }
+        let proof: Consistency =
+            serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error))?;
+        let hashes: Option<Vec<Hash>> =
+            proof.hashes.iter().map(|text| unhex(text).and_then(|bytes| hash(&bytes))).collect();
+        hashes.ok_or_else(|| nonsense(&url, &"a hash in it is none"))
     }
 
     async fn retrieve(&self, limit: usize, question: &Value) -> Result<Vec<LogEntry>, Error> {

@@ -16,6 +16,7 @@ use crate::consult::{Consulted, Search, payload_hash};
 use crate::error::{Check, Error, Service};
 use crate::evidence;
 use crate::fulcio::{Credential, spki};
+use crate::heads::Heads;
 use crate::http::Http;
 use crate::identity::{Identity, Subject};
 use crate::monitor;
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) identity: ArcSwapOption<Identity>,
     pub(crate) managed: Option<Managed>,
     former: Vec<Signer>,
+    heads: Heads,
     pub(crate) credential: ArcSwapOption<(Arc<Credential>, Timestamp)>,
     pub(crate) certifying: Together,
     pub(crate) certificates: AtomicU64,
@@ -51,6 +53,14 @@ pub(crate) struct Inner {
 pub(crate) struct Managed {
     pub(crate) key: KeyPair,
     pub(crate) spki: Vec<u8>,
+}
+
+/// What came back of a log, not verified.
+struct Kept {
+    material: Arc<Material>,
+    bundle: Vec<u8>,
+    /// The checkpoint of a Rekor v1, and where it is.
+    head: Option<(Url, String)>,
 }
 
 /// Who signed before.
@@ -141,6 +151,7 @@ impl Sigstore {
             None => settings.identity.clone(),
         };
         let former = settings.former.iter().map(Signer::open).collect::<Result<_, _>>()?;
+        let heads = Heads::open(settings.heads.clone())?;
         Ok(Self(Arc::new(Inner {
             settings,
             clock,
@@ -149,6 +160,7 @@ impl Sigstore {
             identity: ArcSwapOption::from(identity.map(Arc::new)),
             managed,
             former,
+            heads,
             credential: ArcSwapOption::empty(),
             certifying: Together::default(),
             certificates: AtomicU64::new(0),
@@ -243,13 +255,14 @@ impl Sigstore {
         let anchored = async {
             let payload = checkpoint_payload(origin, checkpoint);
             let prepared = inner.sign(payload.clone()).await?;
-            let (material, bundle) = inner.log(&prepared).await?;
+            let Kept { material, bundle, head } = inner.log(&prepared).await?;
             let digest: [u8; 32] = Sha256::digest(checkpoint).into();
             let identity = inner.identity().await?;
             let logged = verify::logged(&material.root, &inner.expected(&identity), &bundle, &digest)?;
             if logged.payload != payload {
                 return Err(Error::failed(Check::Payload, &"it is about another checkpoint"));
             }
+            inner.follow(head).await?;
             Ok(Anchored { bundle, entry: logged.entry })
         };
         self.noted(anchored.await)
@@ -364,6 +377,7 @@ impl Inner {
             let search = Search {
                 rekor: Rekor1 { http: &self.http, base, timeout: self.settings.rekor_timeout },
                 material,
+                heads: &self.heads,
                 signers: &signers,
                 adopt,
                 budget: self.settings.search,
@@ -375,7 +389,7 @@ impl Inner {
     }
 
     async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
-        let (material, bundle) = self.log(prepared).await?;
+        let Kept { material, bundle, head } = self.log(prepared).await?;
         let identity = self.identity().await?;
         let verified = match verify::record(&material.root, &self.expected(&identity), &bundle) {
             Ok(verified) => verified,
@@ -387,16 +401,25 @@ impl Inner {
         if verified.statement.to_payload() != prepared.payload {
             return Err(Error::failed(Check::Payload, &"it is about something else"));
         }
+        self.follow(head).await?;
         Ok(verified)
     }
 
-    async fn log(&self, prepared: &Prepared) -> Result<(Arc<Material>, Vec<u8>), Error> {
+    /// Only once it is verified that its log signed it.
+    async fn follow(&self, head: Option<(Url, String)>) -> Result<(), Error> {
+        let Some((base, note)) = head else { return Ok(()) };
+        let rekor = Rekor1 { http: &self.http, base: &base, timeout: self.settings.rekor_timeout };
+        self.heads.follow(&rekor, &note).await
+    }
+
+    async fn log(&self, prepared: &Prepared) -> Result<Kept, Error> {
         let material = self.trust.material(&self.http).await?;
         let (base, version) = self.rekor(&material).ok_or_else(|| Error::Settings {
             why: "there is no Rekor: the signing configuration names none that is valid now, and `rekor_url` is not set"
                 .to_owned(),
         })?;
         let timeout = self.settings.rekor_timeout;
+        let mut head = None;
         let entry = match version {
             RekorVersion::V1 => {
                 let rekor = Rekor1 { http: &self.http, base: &base, timeout };
@@ -413,6 +436,7 @@ impl Inner {
                         return Err(Error::failed(Check::Payload, &"the entry that keeps it is of another"));
                     }
                 }
+                head = Some((base, entry.proof.checkpoint.clone()));
                 entry.to_protojson()
             }
             RekorVersion::V2 => {
@@ -420,7 +444,7 @@ impl Inner {
             }
         };
         let bundle = assemble(prepared, &entry);
-        Ok((material, bundle))
+        Ok(Kept { material, bundle, head })
     }
 
     fn rekor(&self, material: &Material) -> Option<(Url, RekorVersion)> {

@@ -35,6 +35,8 @@ pub struct Settings {
     pub rekor_timeout: Duration,
     /// The name of our own log, which statements carry; `consult` passes over those of another.
     pub log_origin: Option<String>,
+    /// Where Rekor v1's newest checkpoints are kept, which later ones have to continue; `None`: until the process ends.
+    pub heads: Option<PathBuf>,
     /// Whether a second entry keeps the statement itself in Rekor v1, so that a service without a disk finds it again.
     pub store_attestation: bool,
     /// What a search may cost.

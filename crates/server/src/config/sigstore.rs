@@ -146,6 +146,7 @@ pub(super) fn sigstore(
             rekor_timeout: span(table.rekor_timeout, "REKOR_TIMEOUT", 30)?,
             // Known when the log is open.
             log_origin: None,
+            heads: Some(data_dir.join("sigstore").join("heads.json")),
             store_attestation: table.store_attestation.unwrap_or(false),
             search: SearchBudget {
                 entries: table.search_entries.unwrap_or(search.entries),

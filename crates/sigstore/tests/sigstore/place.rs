@@ -47,6 +47,7 @@ impl Place {
             fulcio_timeout: Duration::from_secs(60),
             rekor_timeout: Duration::from_secs(60),
             log_origin: Some("tlog.example/log".to_owned()),
+            heads: Some(self.directory.path().join("heads.json")),
             store_attestation: false,
             search: SearchBudget { entries: 64, time: Duration::from_secs(60) },
             adopt_original: Vec::new(),

@@ -37,6 +37,8 @@ pub enum Fault {
     ForeignCheckpoint,
     /// Rekor: checkpoints of another tree of the same log.
     OtherTree,
+    /// Rekor: another history from its first entry on, with everything signed as it should be.
+    Forked,
     /// Rekor: proofs that lead elsewhere.
     WrongProof,
     /// Rekor: another entry than the one that was asked for.

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
-use tlog::{Hash, leaf_hash, node_hash, prove_inclusion};
+use tlog::{Hash, leaf_hash, node_hash, prove_consistency, prove_inclusion};
 
 use super::authority::Authority;
 use super::fault::{Fault, Faults};
@@ -125,6 +125,7 @@ impl Rekor {
                 self.retrieve(&serde_json::from_slice(&asked.body).ok()?)
             }
             ("POST", "/api/v1/index/retrieve") => self.search(&serde_json::from_slice(&asked.body).ok()?),
+            ("GET", "/api/v1/log/proof") => self.consistency(&asked.query),
             ("GET", path) => {
                 let id = path.strip_prefix("/api/v1/log/entries/")?;
                 match self.place(id) {
@@ -270,6 +271,32 @@ impl Rekor {
         Answer::new(200, Value::Array(entries).to_string())
     }
 
+    fn consistency(&self, query: &str) -> Option<Answer> {
+        let size = |name: &str| -> Option<usize> {
+            query.split('&').find_map(|pair| pair.strip_prefix(name))?.parse().ok()
+        };
+        let (first, last) = (size("firstSize=")?, size("lastSize=")?);
+        if !query.ends_with(&format!("treeID={TREE}")) || first == 0 || first > last || last > self.size() {
+            return Answer::new(400, r#"{"code":400,"message":"firstSize, lastSize or treeID"}"#);
+        }
+        let leaves = self.leaves(&self.lock());
+        let hashes = prove_consistency(first as u64, last as u64, &mut |node| {
+            let first = usize::try_from(node.index << node.level).expect("a small tree");
+            Ok::<_, tlog::Error>(root(&leaves[first..first + (1 << node.level)]))
+        });
+        let hashes: Vec<String> = hashes.ok()?.iter().map(|hash| hex(hash.as_bytes())).collect();
+        let root = hex(root(&leaves[..last]).as_bytes());
+        Answer::new(200, json!({ "rootHash": root, "hashes": hashes }).to_string())
+    }
+
+    fn leaves(&self, state: &State) -> Vec<Hash> {
+        let mut leaves: Vec<Hash> = state.entries.iter().map(|entry| leaf_hash(&entry.body)).collect();
+        if self.faults.has(Fault::Forked) {
+            leaves[0] = leaf_hash(b"another first entry");
+        }
+        leaves
+    }
+
     fn place(&self, asked: &str) -> Option<usize> {
         let place = self.lock().entries.iter().position(|entry| id(&entry.body).ends_with(asked))?;
         let other = self.faults.has(Fault::OtherEntry);
@@ -292,7 +319,7 @@ impl Rekor {
             if has(Fault::ForeignSet) { &self.foreign } else { &self.key },
             signed.to_string().as_bytes(),
         );
-        let leaves: Vec<Hash> = state.entries.iter().map(|entry| leaf_hash(&entry.body)).collect();
+        let leaves = self.leaves(&state);
         let size = leaves.len();
         let mut hashes: Vec<String> = proof(place, &leaves).iter().map(|hash| hex(hash.as_bytes())).collect();
         if has(Fault::WrongProof) {
