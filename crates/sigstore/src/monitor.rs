@@ -131,20 +131,51 @@ fn frontier(part: &Part) -> Result<Frontier, Error> {
 /// it, and a log of v2 gives no time: what counts is one that was issued to us at its beginning.
 fn signed_by(body: &[u8], root: &TrustedRoot, signers: &[Expected<'_>]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let spec = body.pointer("/spec/hashedRekordV002")?;
-    let raw = |pointer: &str| {
-        let text = spec.pointer(pointer).and_then(Value::as_str)?;
-        STANDARD.decode(text).ok()
+    // The second kind is of servers before v2.3.0; we never logged any, and cosign believes them.
+    let (signatures, digest) = match body.pointer("/spec/hashedRekordV002") {
+        Some(spec) => (vec![spec.get("signature")?], spec.pointer("/data/digest")),
+        None => {
+            let spec = body.pointer("/spec/dsseV002")?;
+            (spec.get("signatures")?.as_array()?.iter().collect(), spec.pointer("/payloadHash/digest"))
+        }
     };
-    let key = raw("/signature/verifier/publicKey/rawBytes");
-    let certificate = raw("/signature/verifier/x509Certificate/rawBytes");
-    let is_ours = signers.iter().any(|signer| match (&signer.identity.subject, &certificate) {
-        (Subject::Key(_), _) => signer.key.is_some() && signer.key == key.as_deref(),
-        (_, Some(der)) => genuine(root, der, signer.identity).is_ok(),
-        (_, None) => false,
+    let raw = |value: Option<&Value>| STANDARD.decode(value.and_then(Value::as_str)?).ok();
+    let is_ours = signatures.into_iter().any(|signature| {
+        let key = raw(signature.pointer("/verifier/publicKey/rawBytes"));
+        let certificate = raw(signature.pointer("/verifier/x509Certificate/rawBytes"));
+        signers.iter().any(|signer| match (&signer.identity.subject, &certificate) {
+            (Subject::Key(_), _) => signer.key.is_some() && signer.key == key.as_deref(),
+            (_, Some(der)) => genuine(root, der, signer.identity).is_ok(),
+            (_, None) => false,
+        })
     });
     if !is_ours {
         return None;
     }
-    Some(hex(&raw("/data/digest")?))
+    Some(hex(&raw(digest)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    #[test]
+    fn an_entry_of_either_kind_is_found_by_its_key() {
+        let root = TrustedRoot::from_json(sigstore_trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT).unwrap();
+        let identity = Identity { subject: Subject::Key(String::new()), issuer: String::new() };
+        let other = serde_json::json!({ "content": "AAAA", "verifier": {} });
+        let ours = [Expected { identity: &identity, key: Some(b"ours") }];
+        let signed =
+            serde_json::json!({ "content": "AAAA", "verifier": { "publicKey": { "rawBytes": "b3Vycw==" } } });
+        for spec in [
+            serde_json::json!({ "hashedRekordV002": { "data": { "digest": "AQI=" }, "signature": signed } }),
+            serde_json::json!({ "dsseV002": { "payloadHash": { "digest": "AQI=" }, "signatures": [other, signed] } }),
+        ] {
+            let body = serde_json::json!({ "spec": spec }).to_string();
+            assert_eq!(signed_by(body.as_bytes(), &root, &ours).as_deref(), Some("0102"));
+            let foreign = body.replace("b3Vycw==", "dGhlaXJz");
+            assert_eq!(signed_by(foreign.as_bytes(), &root, &ours), None);
+        }
+    }
 }
