@@ -115,6 +115,11 @@ pub enum Error {
         /// Why it cannot be renewed.
         why: String,
     },
+    /// Trust root or identity are still being asked for.
+    #[error(
+        "whom to trust and who signs here is not known within `search_time`, and is still being asked for"
+    )]
+    NotReady,
     /// Nobody said yet who we are.
     #[error(
         "who signs here is not known yet: name `identity` and `issuer`, or make the source of tokens answer"
@@ -129,7 +134,7 @@ impl Error {
             Self::Service { status, .. } => {
                 status.is_none_or(|status| status == 429 || status == 408 || status >= 500)
             }
-            Self::SearchBudget { .. } | Self::TrustExpired { .. } | Self::NoIdentity => true,
+            Self::SearchBudget { .. } | Self::TrustExpired { .. } | Self::NoIdentity | Self::NotReady => true,
             _ => false,
         }
     }

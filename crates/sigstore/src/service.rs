@@ -174,7 +174,22 @@ impl Sigstore {
     ///
     /// [`Error`]: then nothing is known, and nothing may be recorded.
     pub async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
-        self.noted(self.0.consult(reference, candidates).await)
+        let found = async {
+            self.ready().await?;
+            self.0.consult(reference, candidates).await
+        };
+        self.noted(found.await)
+    }
+
+    /// Asks what a search needs for as long as one may take; what was begun goes on for the next one.
+    async fn ready(&self) -> Result<(), Error> {
+        let this = self.clone();
+        let asking = tokio::spawn(async move { this.prepare().await });
+        match tokio::time::timeout(self.0.settings.search.time, asking).await {
+            Ok(Ok(outcome)) => outcome,
+            // Late, or the process ends.
+            Ok(Err(_)) | Err(_) => Err(Error::NotReady),
+        }
     }
 
     /// Entries of ours under a reference, in whatever log's name, that none of `published` is behind: each one is a statement

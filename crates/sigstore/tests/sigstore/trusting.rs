@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sigstore::{Error, Sigstore, Verified};
+use sigstore::{Error, SearchBudget, Settings, Sigstore, TrustSource, TufRepository, Verified};
 use testkit::sigstore::Fault;
 
 use crate::place::{Place, REFERENCE, statement};
@@ -124,4 +124,23 @@ async fn who_waits_for_a_trust_root_that_does_not_come_waits_together() {
         place.services.trust_requests()
     };
     assert_eq!(asked(4).await, asked(1).await);
+}
+
+#[tokio::test]
+async fn a_search_does_not_wait_longer_for_a_trust_root_than_for_anything_else() {
+    let place = Place::new();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let repository = TufRepository {
+        url: format!("http://{}", silent.local_addr().unwrap()).parse().unwrap(),
+        root: place.services.path("root.json"),
+    };
+    let cache_dir = place.directory.path().join("cache");
+    let signer = place.with(Settings {
+        trust: TrustSource::Tuf { cache_dir, repository: Some(repository) },
+        search: SearchBudget { entries: 64, time: Duration::from_millis(20) },
+        ..place.settings()
+    });
+    let error = signer.consult(REFERENCE, &[]).await.unwrap_err();
+    assert!(matches!(error, Error::NotReady) && error.is_transient(), "{error}");
+    assert!(error.to_string().contains("`search_time`"), "{error}");
 }
