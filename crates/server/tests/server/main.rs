@@ -47,7 +47,7 @@ mod recheck;
 #[cfg(test)]
 mod referrers;
 #[cfg(test)]
-mod review3;
+mod renamed;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
