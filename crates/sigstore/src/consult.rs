@@ -119,7 +119,7 @@ impl Search<'_> {
                 payloads.extend(self.payload_beside(&entry));
                 let class = self.classify(reference, candidates, &entry);
                 if !matches!(class, Class::Foreign) {
-                    self.heads.follow(&self.rekor, &entry.proof.checkpoint).await?;
+                    self.heads.follow(&self.rekor, &entry.log_id, &entry.proof.checkpoint).await?;
                 }
                 match class {
                     Class::Record(record) => found.records.push(*record),

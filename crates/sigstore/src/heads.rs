@@ -16,7 +16,7 @@ use crate::error::{Check, Error};
 use crate::rekor1::Rekor1;
 use crate::statement::hex;
 
-/// By the first line of the checkpoint, which names log and tree.
+/// By the log's id and the first line of the checkpoint, which names log and tree: with another key it is another log.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     path: Option<PathBuf>,
@@ -45,11 +45,11 @@ impl Heads {
         Ok(Self { path, newest: Mutex::new(newest) })
     }
 
-    /// Holds a checkpoint that its log signed against the newest one before.
-    pub(crate) async fn follow(&self, rekor: &Rekor1<'_>, note: &str) -> Result<(), Error> {
+    /// Holds an entry's checkpoint, which its log signed, against the newest one before.
+    pub(crate) async fn follow(&self, rekor: &Rekor1<'_>, log: &[u8], note: &str) -> Result<(), Error> {
         let wrong = |why: &str| Error::failed(Check::Origin, &why);
         let checkpoint = Checkpoint::from_text(note).map_err(|_why| wrong("its checkpoint is none"))?;
-        let name = checkpoint.origin();
+        let name = &format!("{} {}", hex(log), checkpoint.origin());
         let shown = Head { size: checkpoint.tree_size(), root: hex(checkpoint.root_hash().as_bytes()) };
         let known = self.lock().get(name).cloned();
         let Some(known) = known else {

@@ -12,23 +12,24 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::consult::{Consulted, Search, payload_hash};
+use crate::consult::{Consulted, Search};
 use crate::error::{Check, Error, Service};
-use crate::evidence;
+use crate::former::{Signer, of_key};
 use crate::fulcio::{Credential, spki};
 use crate::heads::Heads;
 use crate::http::Http;
-use crate::identity::{Identity, Subject};
+use crate::identity::Identity;
 use crate::monitor;
 use crate::original;
-use crate::prepared::{Prepared, from_pem};
+use crate::prepared::Prepared;
+use crate::recording::Kept;
 use crate::rekor1::Rekor1;
 use crate::rekor2::Rekor2;
-use crate::settings::{Clock, Former, Settings, SignerSource};
-use crate::statement::{Statement, checkpoint_payload, hex};
+use crate::settings::{Clock, Settings, SignerSource};
+use crate::statement::{Statement, checkpoint_payload};
 use crate::together::Together;
 use crate::trust::{Material, Rekor2At, RekorVersion, Trust};
-use crate::verify::{self, Entry, Expected, Verified, assemble};
+use crate::verify::{self, Entry, Expected, Verified};
 
 /// One signer.
 #[derive(Clone)]
@@ -43,7 +44,7 @@ pub(crate) struct Inner {
     pub(crate) identity: ArcSwapOption<Identity>,
     pub(crate) managed: Option<Managed>,
     former: Vec<Signer>,
-    heads: Heads,
+    pub(crate) heads: Heads,
     pub(crate) credential: ArcSwapOption<(Arc<Credential>, Timestamp)>,
     pub(crate) certifying: Together,
     pub(crate) certificates: AtomicU64,
@@ -53,41 +54,6 @@ pub(crate) struct Inner {
 pub(crate) struct Managed {
     pub(crate) key: KeyPair,
     pub(crate) spki: Vec<u8>,
-}
-
-/// What came back of a log, not verified.
-struct Kept {
-    material: Arc<Material>,
-    bundle: Vec<u8>,
-    /// The checkpoint of a Rekor v1, and where it is.
-    head: Option<(Url, String)>,
-}
-
-/// Who signed before.
-struct Signer {
-    identity: Identity,
-    key: Option<Vec<u8>>,
-}
-
-impl Signer {
-    fn open(former: &Former) -> Result<Self, Error> {
-        let path = match former {
-            Former::Workload(identity) => return Ok(Self { identity: identity.clone(), key: None }),
-            Former::Key(path) => path,
-        };
-        let wrong = |why: String| Error::File { path: path.clone(), why };
-        let pem = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        match from_pem(&pem) {
-            Some((label, spki)) if label == "PUBLIC KEY" => {
-                Ok(Self { identity: of_key(&spki), key: Some(spki) })
-            }
-            _ => Err(wrong("it holds no public key as PEM".to_owned())),
-        }
-    }
-}
-
-fn of_key(spki: &[u8]) -> Identity {
-    Identity { subject: Subject::Key(hex(&Sha256::digest(spki))), issuer: String::new() }
 }
 
 /// What was logged about a checkpoint.
@@ -403,66 +369,7 @@ impl Inner {
         Ok(found)
     }
 
-    async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
-        let Kept { material, bundle, head } = self.log(prepared).await?;
-        let identity = self.identity().await?;
-        let verified = match verify::record(&material.root, &self.expected(&identity), &bundle) {
-            Ok(verified) => verified,
-            Err(error) => {
-                self.forget(prepared);
-                return Err(error);
-            }
-        };
-        if verified.statement.to_payload() != prepared.payload {
-            return Err(Error::failed(Check::Payload, &"it is about something else"));
-        }
-        self.follow(head).await?;
-        Ok(verified)
-    }
-
-    /// Only once it is verified that its log signed it.
-    async fn follow(&self, head: Option<(Url, String)>) -> Result<(), Error> {
-        let Some((base, note)) = head else { return Ok(()) };
-        let rekor = Rekor1 { http: &self.http, base: &base, timeout: self.settings.rekor_timeout };
-        self.heads.follow(&rekor, &note).await
-    }
-
-    async fn log(&self, prepared: &Prepared) -> Result<Kept, Error> {
-        let material = self.trust.material(&self.http).await?;
-        let (base, version) = self.rekor(&material).ok_or_else(|| Error::Settings {
-            why: "there is no Rekor: the signing configuration names none that is valid now, and `rekor_url` is not set"
-                .to_owned(),
-        })?;
-        let timeout = self.settings.rekor_timeout;
-        let mut head = None;
-        let entry = match version {
-            RekorVersion::V1 => {
-                let rekor = Rekor1 { http: &self.http, base: &base, timeout };
-                let entry = if self.has_ended(prepared) {
-                    // Logged in time and only not noticed, or never.
-                    rekor.find(prepared).await?.ok_or(Error::CertificateEnded)?
-                } else {
-                    rekor.log(prepared).await?
-                };
-                if self.settings.store_attestation {
-                    let kept = rekor.keep_payload(prepared).await?;
-                    evidence::logged(&material.root, &kept)?;
-                    if payload_hash(&kept) != Some(hex(&Sha256::digest(&prepared.payload)).as_str()) {
-                        return Err(Error::failed(Check::Payload, &"the entry that keeps it is of another"));
-                    }
-                }
-                head = Some((base, entry.proof.checkpoint.clone()));
-                entry.to_protojson()
-            }
-            RekorVersion::V2 => {
-                Rekor2 { http: &self.http, base: &base, timeout, root: &material.root }.log(prepared).await?
-            }
-        };
-        let bundle = assemble(prepared, &entry);
-        Ok(Kept { material, bundle, head })
-    }
-
-    fn rekor(&self, material: &Material) -> Option<(Url, RekorVersion)> {
+    pub(crate) fn rekor(&self, material: &Material) -> Option<(Url, RekorVersion)> {
         match &self.settings.rekor_url {
             Some(url) => Some((url.clone(), RekorVersion::V1)),
             None => material.services.rekor.clone(),
@@ -470,7 +377,7 @@ impl Inner {
     }
 
     /// Whose records are ours: who signs, and who did before.
-    fn signers<'a>(&'a self, identity: &'a Identity) -> Vec<Expected<'a>> {
+    pub(crate) fn signers<'a>(&'a self, identity: &'a Identity) -> Vec<Expected<'a>> {
         std::iter::once(self.expected(identity)).chain(self.former(identity)).collect()
     }
 
@@ -479,7 +386,7 @@ impl Inner {
         former.map(|former| Expected { identity: &former.identity, key: former.key.as_deref() })
     }
 
-    fn expected<'a>(&'a self, identity: &'a Identity) -> Expected<'a> {
+    pub(crate) fn expected<'a>(&'a self, identity: &'a Identity) -> Expected<'a> {
         Expected { identity, key: self.managed.as_ref().map(|managed| managed.spki.as_slice()) }
     }
 }

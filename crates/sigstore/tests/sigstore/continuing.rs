@@ -50,6 +50,14 @@ async fn whoever_begins_with_the_other_history_notices_the_same() {
 }
 
 #[tokio::test]
+async fn a_log_of_the_same_name_with_another_key_is_another_log() {
+    let (before, after) = (Place::new(), Place::new());
+    logged(&before.signer(), "a").await.unwrap();
+    let heads = before.settings().heads;
+    logged(&after.with(Settings { heads, ..after.settings() }), "b").await.unwrap();
+}
+
+#[tokio::test]
 async fn what_was_seen_last_and_cannot_be_read_is_no_beginning() {
     let place = Place::new();
     place.file("heads.json", "{");
