@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sigstore::{
-    Identity, IdentitySource, SearchBudget, Settings, SignerSource, Subject, TrustSource, TufRepository,
+    Former, Identity, IdentitySource, SearchBudget, Settings, SignerSource, Subject, TrustSource,
+    TufRepository,
 };
 use url::Url;
 
@@ -57,6 +58,36 @@ pub struct SigstoreConfig {
 pub(super) struct Adopted {
     identity: String,
     issuer: String,
+}
+
+/// One of `former`: `identity` and `issuer`, or `key_file`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum FormerSigner {
+    Workload(Adopted),
+    Key(FormerKey),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FormerKey {
+    /// The public key, as PEM.
+    key_file: PathBuf,
+}
+
+impl From<Adopted> for Identity {
+    fn from(named: Adopted) -> Self {
+        Self { subject: Subject::of_text(&named.identity), issuer: named.issuer }
+    }
+}
+
+impl From<FormerSigner> for Former {
+    fn from(signer: FormerSigner) -> Self {
+        match signer {
+            FormerSigner::Workload(named) => Self::Workload(named.into()),
+            FormerSigner::Key(key) => Self::Key(key.key_file),
+        }
+    }
 }
 
 pub(super) fn sigstore(
@@ -113,6 +144,7 @@ pub(super) fn sigstore(
         settings: Settings {
             signer,
             identity,
+            former: table.former.into_iter().map(Former::from).collect(),
             trust,
             fulcio_url: url(table.fulcio_url, "FULCIO_URL")?,
             rekor_url,
@@ -121,19 +153,13 @@ pub(super) fn sigstore(
             rekor_timeout: span(table.rekor_timeout, "REKOR_TIMEOUT", 30)?,
             // Known when the log is open.
             log_origin: None,
+            heads: Some(data_dir.join("sigstore").join("heads.json")),
             store_attestation: table.store_attestation.unwrap_or(false),
             search: SearchBudget {
                 entries: table.search_entries.unwrap_or(search.entries),
                 time: table.search_time.map_or(search.time, |span| span.0),
             },
-            adopt_original: table
-                .adopt
-                .into_iter()
-                .map(|adopted| Identity {
-                    subject: Subject::of_text(&adopted.identity),
-                    issuer: adopted.issuer,
-                })
-                .collect(),
+            adopt_original: table.adopt.into_iter().map(Identity::from).collect(),
         },
         anchor_every: table.anchor_every.map_or(Duration::from_secs(60 * 60), |span| span.0),
     }))

@@ -55,6 +55,8 @@ mod recheck;
 #[cfg(test)]
 mod referrers;
 #[cfg(test)]
+mod renamed;
+#[cfg(test)]
 mod repins;
 #[cfg(test)]
 mod rules;

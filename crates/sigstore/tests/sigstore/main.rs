@@ -6,6 +6,8 @@ mod certificates;
 #[cfg(test)]
 mod consulting;
 #[cfg(test)]
+mod continuing;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod logging;
@@ -14,6 +16,6 @@ mod place;
 #[cfg(test)]
 mod reading;
 #[cfg(test)]
-mod review3;
+mod renaming;
 #[cfg(test)]
 mod trusting;
