@@ -52,6 +52,11 @@ resource "google_cloud_run_v2_service" "tlogistry" {
         name  = "TLOGISTRY_SIGSTORE_ISSUER"
         value = "https://accounts.google.com"
       }
+      # Google's front end, as the container sees it; without, all clients share one budget.
+      env {
+        name  = "TLOGISTRY_TRUSTED_PROXIES"
+        value = "169.254.0.0/16"
+      }
       dynamic "env" {
         for_each = var.public_url == "" ? [] : [var.public_url]
         content {

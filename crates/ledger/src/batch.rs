@@ -2,6 +2,7 @@
 //! leaf. It must not know threads, COMMIT or who waits.
 
 mod decisions;
+mod pending;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,12 +17,12 @@ use crate::budgets::{Budget, Budgets, Charge, Spent, seconds_until_tomorrow};
 use crate::cosignatures::Cosignature;
 use crate::edge::{Edge, FullTile};
 use crate::error::{AppendError, ClockError, Error, ReadOnly};
-use crate::evidence::{Evidence, MAX_EVIDENCE, Pending};
+use crate::evidence::{Evidence, MAX_EVIDENCE};
 use crate::lookup::{self, RecordCache};
 use crate::record::{Entry, Recorded};
 use crate::signer::Signer;
 use crate::store::{self, CheckpointRow, Kept, TagRow, corrupt};
-use crate::submission::{Appended, ManifestBytes, Submission};
+use crate::submission::{Appended, ManifestBytes, NotRecorded, Submission};
 
 /// Seconds that the clock may be behind the last leaf.
 const BEHIND: u64 = 300;
@@ -180,7 +181,7 @@ impl<'a> Draft<'a> {
             return Err(AppendError::from(ReadOnly::Closed).into());
         }
         match submission {
-            Submission::Record(observation) => self.record(observation),
+            Submission::Record(observation) => self.record(observation, false),
             Submission::Moved { name, tag, recorded, seen, upstream_date } => {
                 self.moved(name, tag, recorded, seen, *upstream_date)
             }
@@ -191,8 +192,9 @@ impl<'a> Draft<'a> {
             Submission::Close { reason } => self.close(reason),
             Submission::KeepManifest { name, manifest } => self.keep_passing(name, manifest),
             Submission::Evidenced { submission, evidence } => self.evidenced(submission, evidence),
-            Submission::Pend { name, tag, pending, replaces } => {
-                self.pend(&TagKey::of(name, tag), pending, replaces.as_deref())
+            Submission::Anchored { index, evidence } => self.anchored(*index, evidence),
+            Submission::Pend { submission, prepared, replaces } => {
+                self.pend(submission, prepared, replaces.as_deref())
             }
         }
     }
@@ -256,41 +258,34 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Decides the submission; a record that it makes gets the document, and is not pending any more.
+    /// Decides the submission; a record that it makes gets the document.
     fn evidenced(&mut self, submission: &Submission, evidence: &Evidence) -> Result<Appended, Failure> {
         if evidence.document.len() > MAX_EVIDENCE {
             return Err(AppendError::EvidenceTooLarge.into());
         }
-        let appended = self.submit(submission)?;
+        let appended = match submission {
+            Submission::Record(observation) => self.record(observation, true)?,
+            other => self.submit(other)?,
+        };
         if let Appended::Recorded(record) = &appended {
             store::insert_evidence(self.terms.connection, record.index(), evidence)?;
-            store::delete_pending(self.terms.connection, record.key())?;
         }
         Ok(appended)
     }
 
-    fn pend(
-        &mut self,
-        key: &TagKey,
-        pending: &Pending,
-        replaces: Option<&[u8]>,
-    ) -> Result<Appended, Failure> {
-        if let Some(record) = self.current(key)? {
-            return Ok(Appended::Existing(record));
-        }
-        if pending.prepared.len() > MAX_EVIDENCE {
+    /// Keeps what was logged elsewhere about a checkpoint with its last leaf, which has nothing else.
+    fn anchored(&mut self, index: u64, evidence: &Evidence) -> Result<Appended, Failure> {
+        if evidence.document.len() > MAX_EVIDENCE {
             return Err(AppendError::EvidenceTooLarge.into());
         }
-        let connection = self.terms.connection;
-        if let Some(before) = store::pending(connection, key)?
-            && replaces != Some(&before.prepared[..])
-        {
-            return Ok(Appended::Pending(before));
+        let entry = store::entry(self.terms.connection, index)?;
+        if !entry.is_some_and(|bytes| matches!(Leaf::parse(&bytes), Ok(Leaf::Index { .. }))) {
+            return Ok(Appended::NotRecorded(NotRecorded::NotWanted));
         }
         self.room()?;
-        store::put_pending(connection, key, pending)?;
+        store::insert_evidence(self.terms.connection, index, evidence)?;
         self.kept += 1;
-        Ok(Appended::Pending(pending.clone()))
+        Ok(Appended::Kept)
     }
 
     /// Keeps a manifest that the leaf at `index` records; without one, what was noted of it stays.

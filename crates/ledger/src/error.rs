@@ -202,6 +202,19 @@ pub enum AppendError {
     /// A document about a record is larger than [`MAX_EVIDENCE`](crate::MAX_EVIDENCE).
     #[error("the evidence of a record is larger than 1 MiB")]
     EvidenceTooLarge,
+    /// What is needed to go on with a record is larger than [`MAX_PREPARED`](crate::MAX_PREPARED).
+    #[error("what was signed for a record is larger than 64 KiB, so it is not kept and goes nowhere")]
+    PreparedTooLarge,
+    /// Another digest was about to be recorded, and may have been said in public.
+    #[error(
+        "`{name}` is about to mean `{digest}`, which was signed for Rekor and may be there already; with `[sigstore] mode = \"per-tag\"` for its registry that is finished, and nothing else is recorded before"
+    )]
+    Begun {
+        /// The tag.
+        name: String,
+        /// What it is about to mean.
+        digest: Sha256Digest,
+    },
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] ClockError),

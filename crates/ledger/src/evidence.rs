@@ -11,6 +11,8 @@ use crate::store;
 
 /// Bytes of a document.
 pub const MAX_EVIDENCE: usize = 1024 * 1024;
+/// Bytes of what is needed to go on; whoever reads it back takes no more.
+pub const MAX_PREPARED: usize = 64 * 1024;
 
 /// A document about a record.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -61,7 +61,7 @@ pub use crate::disk::FreeSpace;
 pub use crate::error::{
     AppendError, ClockError, CosignError, CreateError, Error, KeyError, OpenError, ReadOnly,
 };
-pub use crate::evidence::{Evidence, MAX_EVIDENCE, Pending};
+pub use crate::evidence::{Evidence, MAX_EVIDENCE, MAX_PREPARED, Pending};
 pub use crate::export::{ExportError, Exported, exported_checkpoint, exported_leaves};
 pub use crate::fault::{Fault, Faults, Point};
 pub use crate::fsck::{Finding, Progress, Report, Stage, fsck};

@@ -435,7 +435,7 @@ pub(crate) fn insert_evidence(
     evidence: &Evidence,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO evidence VALUES (?, ?)")?
+        .prepare_cached("INSERT OR REPLACE INTO evidence VALUES (?, ?)")?
         .execute(params![signed(index), &evidence.document[..]])?;
     let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO evidence_ids VALUES (?, ?)")?;
     evidence.ids.iter().try_for_each(|id| insert.execute(params![&id[..], signed(index)]).map(drop))

@@ -65,19 +65,26 @@ pub enum Submission {
         /// At most [`MAX_EVIDENCE`](crate::MAX_EVIDENCE) bytes.
         evidence: Evidence,
     },
-    /// A tag that is about to be recorded: who comes first decides what it means.
+    /// What is about to be recorded: who comes first decides what the tag means. Refused where the record itself would be,
+    /// charged as the record would be (which then costs nothing more; each further signature does), and its manifest is kept.
     Pend {
-        /// Registry host and repository.
-        name: Name,
-        /// The tag.
-        tag: Tag,
-        /// What it will mean, and what is needed to go on after a restart.
-        pending: Pending,
+        /// [`Record`](Self::Record) or [`Supersede`](Self::Supersede).
+        submission: Box<Submission>,
+        /// What is needed to go on after a restart; at most [`MAX_PREPARED`](crate::MAX_PREPARED) bytes.
+        prepared: Bytes,
         /// What it takes the place of; without, nothing is replaced.
         replaces: Option<Bytes>,
     },
+    /// A document about the checkpoint whose last leaf is at `index`; it takes the place of an earlier one, and is kept also
+    /// of a closed log.
+    Anchored {
+        /// The checkpoint's index leaf.
+        index: u64,
+        /// At most [`MAX_EVIDENCE`](crate::MAX_EVIDENCE) bytes.
+        evidence: Evidence,
+    },
     /// A manifest that passed through by digest: kept if an index kept under this name names it, or a record whose
-    /// manifest is not kept (any more). The one thing that a closed log still takes.
+    /// manifest is not kept (any more); also by a closed log.
     KeepManifest {
         /// The name it was fetched under.
         name: Name,
@@ -89,7 +96,7 @@ pub enum Submission {
 impl Submission {
     /// Whether it adds nothing to the log.
     pub(crate) fn suits_a_closed_log(&self) -> bool {
-        matches!(self, Self::KeepManifest { .. })
+        matches!(self, Self::KeepManifest { .. } | Self::Anchored { .. })
     }
 }
 

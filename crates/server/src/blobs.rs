@@ -35,7 +35,9 @@ pub(crate) async fn blob(
     name: &Name,
     digest: Digest,
 ) -> Result<Response<Body>, Error> {
-    if app.config.blobs == BlobMode::Deny {
+    // Ours, whatever is done with upstream's; only these are looked for where blobs are denied.
+    let ours = artifact::blob(app, name, &digest)?;
+    if app.config.blobs == BlobMode::Deny && ours.is_none() {
         return Err(Error::BlobsDenied);
     }
     if let Digest::Other { .. } = digest {
@@ -51,7 +53,7 @@ pub(crate) async fn blob(
             octets(method, &served.manifest.bytes, &served.digest, served.since)
         });
     }
-    if let Some(bytes) = artifact::blob(app, name, &digest)? {
+    if let Some(bytes) = ours {
         return Ok(if held { unchanged(&digest) } else { octets(method, &bytes, &digest, None) });
     }
     let asked = if held || method == Method::HEAD { BlobMethod::Head } else { BlobMethod::Get };

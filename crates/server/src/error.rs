@@ -82,11 +82,16 @@ pub(crate) enum Error {
     #[error("`{subject}` cannot be recorded: {source}")]
     NotRecorded { subject: String, known: bool, source: Arc<AppendError> },
     /// It could not be recorded in public, which comes first.
-    #[error("`{subject}` cannot be recorded in public now: {source}")]
+    #[error("`{subject}` cannot be recorded in public now: {}", in_short(.source))]
     Evidence { subject: String, source: Arc<sigstore::Error> },
-    /// Rekor has an earlier record of ours.
+    /// There is no disk, and nothing that could be asked instead.
     #[error(
-        "`{reference}` is not served: this service recorded another digest of it before, in Rekor entry {} of {}, which does not keep the digest itself; it is served where that record is, and from there `_oci/tag-history` names it",
+        "`{reference}` cannot be recorded now: this service keeps no disk, and what it recorded before is in a Rekor that has no index to ask; its operator can name a Rekor v1 with an index, or a data directory"
+    )]
+    Unsearched { reference: String },
+    /// Rekor has a record of ours that cannot be read.
+    #[error(
+        "`{reference}` is not served: this service's identity has a record of it in Rekor entry {} of {}, which keeps only a hash; that is of another digest, of a re-pin, or in the name of another log, and is none that could be checked here; it is served where that record is, and from there `_oci/tag-history` names its digest",
         .entry.uuid, .entry.log
     )]
     Contradicted { reference: String, entry: Box<sigstore::Entry> },
@@ -139,6 +144,23 @@ pub(crate) enum Error {
     Internal,
 }
 
+/// For clients: what other services said, and where they are, is for the operator's log.
+fn in_short(error: &sigstore::Error) -> String {
+    use sigstore::Error as E;
+    match error {
+        E::Service { service, .. } => format!("{service} cannot be reached, or said no"),
+        E::Answer { service, .. } => format!("{service} answered what makes no sense"),
+        E::Verification { check, .. } => format!("what came back fails the check of {check}"),
+        E::SearchBudget { .. } => {
+            "more entries stand under it in Rekor than are looked at; its operator can raise \
+                                   `search_entries` and `search_time`"
+                .to_owned()
+        }
+        E::TrustExpired { .. } => "the trust root has expired".to_owned(),
+        _ => "its operator's log has the details".to_owned(),
+    }
+}
+
 impl Error {
     /// Whether it is one client's own budget that is spent, and nobody else's.
     pub(crate) fn is_a_clients_budget(&self) -> bool {
@@ -157,7 +179,7 @@ impl Error {
                 _ => None,
             },
             Self::NotYetPublished { .. } => Some(Duration::from_secs(1)),
-            Self::Evidence { .. } => Some(Duration::from_secs(5)),
+            Self::Evidence { .. } | Self::Unsearched { .. } => Some(Duration::from_secs(5)),
             Self::TooManyAttempts { retry_after } | Self::TooManyRequests { retry_after } => {
                 Some(*retry_after)
             }

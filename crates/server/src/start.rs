@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,6 +76,15 @@ pub enum ServeError {
     /// The files of users and tokens.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// The folder that goes with the process cannot be made, or is there.
+    #[error("the folder `{}` of a service without a disk cannot be made", data_dir.display())]
+    Ephemeral {
+        /// Where it would be.
+        data_dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The data directory does not take the mark that there were credentials.
     #[error("`{}` cannot be written to", data_dir.display())]
     Unmarked {
@@ -101,6 +111,10 @@ impl ServeError {
                 "make one with `tlogistry init`, once; if there should be one, is the volume of the data directory mounted?"
                     .to_owned(),
             ),
+            Self::Ephemeral { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some("somebody else made it; start again, which takes another name".to_owned())
+            }
+            Self::Ephemeral { .. } => Some("let this user write to `TMPDIR`, or name a `data_dir`".to_owned()),
             Self::Unmarked { .. } => Some(
                 "that there were credentials has to be remembered there, so that the log is not opened by accident when they are gone"
                     .to_owned(),
@@ -394,13 +408,18 @@ fn open(config: &Config, surroundings: &Surroundings) -> Result<Ledger, ServeErr
         ..options
     };
     let options = injected(ledger_options(config));
-    if ledger::presence(&options).is_none() {
+    if config.ephemeral || ledger::presence(&options).is_none() {
         let refused = |why| Err(ServeError::NoLog { data_dir: config.data_dir.clone(), why });
         if !config.listen.ip().is_loopback() && !config.ephemeral {
             return refused("none is made by itself for a service that is open to the network");
         }
         if config.log.key_file.is_some() {
             return refused("none is made by itself where `[log] key_file` names a key that should exist");
+        }
+        if config.ephemeral {
+            // A directory that is there is somebody else's.
+            let made = std::fs::DirBuilder::new().mode(0o700).create(&config.data_dir);
+            made.map_err(|source| ServeError::Ephemeral { data_dir: config.data_dir.clone(), source })?;
         }
         let verifier = Ledger::init(&injected(new_log_options(config)))?;
         tracing::info!(data_dir = %config.data_dir.display(), log_key = %verifier, "made a new log");

@@ -4,10 +4,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tlog::Hash;
 
+use crate::checkpoint::slim;
 use crate::error::{Check, Error};
 use crate::statement::hex;
 use crate::verify::Entry;
@@ -33,8 +35,6 @@ pub(crate) struct LogEntry {
     pub(crate) version: String,
     /// The rest of the body.
     pub(crate) spec: Value,
-    /// As it came.
-    pub(crate) raw: Value,
 }
 
 /// Within one tree.
@@ -127,14 +127,37 @@ impl LogEntry {
                 size: proof.tree_size,
                 root: unhex(&proof.root_hash).ok_or_else(|| wrong("its root is no hash"))?,
                 hashes: hashes.ok_or_else(|| wrong("its inclusion proof has no hashes"))?,
-                checkpoint: proof.checkpoint,
+                checkpoint: slim(&proof.checkpoint),
             },
             attestation: attestation.as_deref().map(decode).transpose()?,
             kind,
             version: api_version,
             spec,
-            raw: value.clone(),
         })
+    }
+
+    /// As the API gives it, without anything that is not known here.
+    pub(crate) fn to_api(&self) -> Value {
+        let mut entry = json!({
+            "body": STANDARD.encode(&self.body),
+            "integratedTime": self.time,
+            "logID": hex(&self.log_id),
+            "logIndex": self.index,
+            "verification": {
+                "signedEntryTimestamp": STANDARD.encode(&self.set),
+                "inclusionProof": {
+                    "logIndex": self.proof.index,
+                    "rootHash": hex(&self.proof.root),
+                    "treeSize": self.proof.size,
+                    "hashes": self.proof.hashes.iter().map(|hash| hex(hash)).collect::<Vec<_>>(),
+                    "checkpoint": self.proof.checkpoint,
+                },
+            },
+        });
+        if let (Some(entry), Some(attestation)) = (entry.as_object_mut(), &self.attestation) {
+            entry.insert("attestation".to_owned(), json!({ "data": STANDARD.encode(attestation) }));
+        }
+        entry
     }
 
     /// As a bundle holds it. What is zero or empty is written: some verifiers demand it.
@@ -155,6 +178,11 @@ impl LogEntry {
             },
             "canonicalizedBody": encode(&self.body),
         })
+    }
+
+    /// When it was logged.
+    pub(crate) fn time(&self) -> Result<Timestamp, Error> {
+        Timestamp::from_second(self.time).map_err(|_why| Error::failed(Check::Entry, &"its time is none"))
     }
 
     /// The tree that its checkpoint is of, as 16 hexadecimal characters: `<host> - <decimal>` in the first line.

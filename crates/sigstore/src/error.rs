@@ -38,7 +38,7 @@ pub enum Check {
 }
 
 /// Why something could not be done.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A setting.
     #[error("{why}")]
@@ -78,6 +78,16 @@ pub enum Error {
         /// In short.
         why: String,
     },
+    /// A service answered more than is read.
+    #[error("{service} at `{url}` answered with more than {} KiB", limit / 1024)]
+    TooLarge {
+        /// Which.
+        service: Service,
+        /// Where.
+        url: String,
+        /// Bytes.
+        limit: usize,
+    },
     /// A record is not what it has to be.
     #[error("a record fails the check of {check}: {why}")]
     Verification {
@@ -100,11 +110,16 @@ pub enum Error {
     #[error("the certificate of a signature ended before it was logged")]
     CertificateEnded,
     /// The metadata of the trust root has expired and cannot be renewed.
-    #[error("the trust root has expired and cannot be renewed, so nothing is signed: {why}")]
+    #[error("the trust root has expired and cannot be renewed, so nothing is signed or adopted: {why}")]
     TrustExpired {
         /// Why it cannot be renewed.
         why: String,
     },
+    /// Trust root or identity are still being asked for.
+    #[error(
+        "whom to trust and who signs here is not known within `search_time`, and is still being asked for"
+    )]
+    NotReady,
     /// Nobody said yet who we are.
     #[error(
         "who signs here is not known yet: name `identity` and `issuer`, or make the source of tokens answer"
@@ -119,7 +134,7 @@ impl Error {
             Self::Service { status, .. } => {
                 status.is_none_or(|status| status == 429 || status == 408 || status >= 500)
             }
-            Self::SearchBudget { .. } | Self::TrustExpired { .. } | Self::NoIdentity => true,
+            Self::SearchBudget { .. } | Self::TrustExpired { .. } | Self::NoIdentity | Self::NotReady => true,
             _ => false,
         }
     }

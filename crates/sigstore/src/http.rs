@@ -10,7 +10,8 @@ use reqwest::{Client, RequestBuilder, Response};
 
 use crate::error::{Error, Service};
 
-/// Bytes of an answer; a Rekor entry with its proof is some 10 kB, one with an attestation up to 150.
+/// Bytes of an answer, where nothing else is said; a Rekor entry with its proof is some 10 kB, one with an attestation up to
+/// 150.
 const MAX_ANSWER: usize = 1024 * 1024;
 /// Times that one request is sent.
 const ATTEMPTS: u32 = 4;
@@ -101,9 +102,21 @@ impl Http {
         timeout: Duration,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Answer, Error> {
+        self.send_for(MAX_ANSWER, service, url, timeout, request).await
+    }
+
+    /// The same for an answer of at most `limit` bytes.
+    pub(crate) async fn send_for(
+        &self,
+        limit: usize,
+        service: Service,
+        url: &str,
+        timeout: Duration,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Answer, Error> {
         let mut pause = PAUSE;
         for attempt in 1.. {
-            let outcome = self.once(service, url, timeout, request(&self.client)).await;
+            let outcome = self.once(limit, service, url, timeout, request(&self.client)).await;
             let again = match &outcome {
                 Ok(answer) => is_later(answer.status),
                 Err(error) => error.is_transient(),
@@ -120,6 +133,7 @@ impl Http {
 
     async fn once(
         &self,
+        limit: usize,
         service: Service,
         url: &str,
         timeout: Duration,
@@ -128,7 +142,7 @@ impl Http {
         self.counters.add(service);
         let asked = async {
             let response = request.send().await.map_err(|error| unreachable(service, url, &chain(&error)))?;
-            read(service, url, response).await
+            read(limit, service, url, response).await
         };
         tokio::time::timeout(timeout, asked)
             .await
@@ -136,18 +150,14 @@ impl Http {
     }
 }
 
-async fn read(service: Service, url: &str, mut response: Response) -> Result<Answer, Error> {
+async fn read(limit: usize, service: Service, url: &str, mut response: Response) -> Result<Answer, Error> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(chunk) =
         response.chunk().await.map_err(|error| unreachable(service, url, &chain(&error)))?
     {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Error::Answer {
-                service,
-                url: url.to_owned(),
-                why: "it is larger than 1 MiB".to_owned(),
-            });
+        if body.len() + chunk.len() > limit {
+            return Err(Error::TooLarge { service, url: url.to_owned(), limit });
         }
         body.extend_from_slice(&chunk);
     }

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sigstore_trust_root::TrustedRoot;
 
+use crate::certificate::issued;
 use crate::entry::LogEntry;
 use crate::error::{Check, Error};
-use crate::evidence::{certified, logged, verifier};
+use crate::evidence::{logged, verifier};
 use crate::identity::Identity;
 use crate::statement::{Action, Statement, hex, pae};
 use crate::verify::{MAX_BUNDLE, Verified};
@@ -72,7 +73,7 @@ pub(crate) fn adopt(root: &TrustedRoot, identity: &Identity, entry: &LogEntry) -
     let (_, certificate) = verifier(entry.spec.get("publicKey"))
         .ok_or_else(|| wrong(Check::Entry, "it holds no certificate"))?;
     logged(root, entry)?;
-    certified(root, entry, &certificate, identity)?;
+    issued(root, &certificate, identity, entry.time()?)?;
     let payload =
         entry.attestation.as_deref().ok_or_else(|| wrong(Check::Payload, "its attestation is not there"))?;
     let said = entry.spec.pointer("/content/payloadHash/value").and_then(Value::as_str);
@@ -86,9 +87,13 @@ pub(crate) fn adopt(root: &TrustedRoot, identity: &Identity, entry: &LogEntry) -
     }
     let digest = Sha256Digest::parse(&statement.predicate.digest)
         .map_err(|_why| wrong(Check::Statement, "its digest is none"))?;
-    let document = json!({ "mediaType": MEDIA_TYPE, "id": entry.id, "entry": entry.raw });
+    let document = json!({ "mediaType": MEDIA_TYPE, "id": entry.id, "entry": entry.to_api() });
+    let document = serde_json::to_vec(&document).unwrap_or_default();
+    if document.len() > MAX_BUNDLE {
+        return Err(wrong(Check::Shape, "it is larger than 128 KiB"));
+    }
     Ok(Verified {
-        bundle: serde_json::to_vec(&document).unwrap_or_default(),
+        bundle: document,
         statement: Statement {
             reference: statement.predicate.tag,
             digest,

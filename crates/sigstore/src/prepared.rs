@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Check, Error};
 use crate::statement::{PAYLOAD_TYPE, Statement};
 
-/// Bytes of one on disk.
-const MAX_BYTES: usize = 64 * 1024;
+/// Bytes of one on disk; they are some 8 kB.
+const MAX_BYTES: usize = 32 * 1024;
 const VERSION: u32 = 1;
 
 /// Signed, not yet logged.
@@ -49,6 +49,17 @@ struct Stored {
 }
 
 impl Prepared {
+    /// Itself, if it can be read again.
+    pub(crate) fn bounded(self) -> Result<Self, Error> {
+        match self.to_bytes().len() {
+            0..=MAX_BYTES => Ok(self),
+            _ => Err(Error::failed(
+                Check::Shape,
+                &"its statement, certificate and timestamp are larger than 32 KiB",
+            )),
+        }
+    }
+
     /// For the disk.
     pub fn to_bytes(&self) -> Vec<u8> {
         let encode = |bytes: &[u8]| STANDARD.encode(bytes);
@@ -77,7 +88,7 @@ impl Prepared {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let wrong = |why: &str| Error::failed(Check::Shape, &why);
         if bytes.len() > MAX_BYTES {
-            return Err(wrong("a prepared record is larger than 64 KiB"));
+            return Err(wrong("a prepared record is larger than 32 KiB"));
         }
         let stored: Stored =
             serde_json::from_slice(bytes).map_err(|error| Error::failed(Check::Shape, &error))?;
@@ -105,6 +116,14 @@ impl Prepared {
     /// [`Error::Verification`]
     pub fn statement(&self) -> Result<Statement, Error> {
         Statement::from_payload(&self.payload)
+    }
+
+    /// Whether its certificate has ended at this Unix time; a key of one's own never does.
+    pub fn has_ended(&self, now: u64) -> bool {
+        match &self.verifier {
+            Verifier::Certificate { not_after, .. } => i64::try_from(now).is_ok_and(|now| now > *not_after),
+            Verifier::Key { .. } => false,
+        }
     }
 
     /// The envelope as Rekor v1 takes it.
@@ -176,6 +195,13 @@ mod tests {
                 matches!(&prepared.verifier, Verifier::Certificate { der: own, .. } | Verifier::Key { spki: own } if *own == der)
             );
         }
+        let large = Prepared {
+            payload: b"payload".to_vec(),
+            signature: b"signature".to_vec(),
+            verifier: Verifier::Key { spki: vec![4; 91] },
+            timestamp: Some(vec![9; MAX_BYTES]),
+        };
+        assert!(large.bounded().is_err(), "it could not be read again");
         for wrong in [&b""[..], b"{}", &[b' '; MAX_BYTES + 1]] {
             assert!(Prepared::from_bytes(wrong).is_err());
         }

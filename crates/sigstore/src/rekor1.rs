@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use tlog::Hash;
 use url::Url;
 
-use crate::entry::LogEntry;
+use crate::entry::{LogEntry, hash, unhex};
 use crate::error::{Error, Service};
 use crate::http::{Answer, Http, refusal};
 use crate::identity::{Identity, Subject};
@@ -19,12 +21,26 @@ use crate::statement::{PAYLOAD_TYPE, hex, reference_hash};
 
 /// Entries that the API gives at once.
 pub(crate) const BATCH: usize = 10;
+/// Bytes of such an answer, and of one with a single entry: those of ours are some 10 kB, and at most 150.
+const MAX_ENTRIES: usize = 1024 * 1024;
+const MAX_ENTRY: usize = 256 * 1024;
+/// Times that a payload is looked for, and the pause before the second.
+const READS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of one id in an answer of the index, and of an answer without any.
+const ID: usize = 96;
+const MAX_EMPTY: usize = 64 * 1024;
 
 /// One Rekor.
 pub(crate) struct Rekor1<'a> {
     pub(crate) http: &'a Http,
     pub(crate) base: &'a Url,
     pub(crate) timeout: Duration,
+}
+
+#[derive(Deserialize)]
+struct Consistency {
+    hashes: Vec<String>,
 }
 
 /// What an index says.
@@ -41,20 +57,38 @@ impl Rekor1<'_> {
         self.create(&proposed(prepared)).await
     }
 
-    /// Has the log keep the payload as well, which the other kind of entry does not.
+    /// Has the log keep the payload as well, which the other kind of entry does not, and finds it there.
     pub(crate) async fn keep_payload(&self, prepared: &Prepared) -> Result<LogEntry, Error> {
-        self.create(&with_payload(prepared)).await
+        let mut entry = self.create(&with_payload(prepared)).await?;
+        let mut pause = PAUSE;
+        for _ in 0..READS {
+            if entry.attestation.as_ref() == Some(&prepared.payload) {
+                return Ok(entry);
+            }
+            // It is written after the answer, and what goes wrong with it is told to nobody.
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+            entry = self.get(&entry.id).await?;
+        }
+        Err(Error::Service {
+            service: Service::Rekor,
+            url: self.url(&format!("api/v1/log/entries/{}", entry.id)),
+            why: "it does not give back the statement that it was asked to keep (`store_attestation`)"
+                .to_owned(),
+            status: None,
+            retry_after: None,
+        })
     }
 
     /// The entry of this envelope, if the active tree has it.
     pub(crate) async fn find(&self, prepared: &Prepared) -> Result<Option<LogEntry>, Error> {
-        let entries = self.retrieve(&json!({ "entries": [proposed(prepared)] })).await?;
+        let entries = self.retrieve(MAX_ENTRIES, &json!({ "entries": [proposed(prepared)] })).await?;
         Ok(entries.into_iter().next())
     }
 
     async fn create(&self, proposed: &Value) -> Result<LogEntry, Error> {
         let url = self.url("api/v1/log/entries");
-        let answer = self.post(&url, proposed).await?;
+        let answer = self.post(MAX_ENTRIES, &url, proposed).await?;
         match answer.status {
             200 | 201 => one(&self.entries(&url, &answer)?, None, &url),
             // Logged before: an answer of ours was lost, or somebody sent the very same.
@@ -80,12 +114,13 @@ impl Rekor1<'_> {
         one(&self.entries(&url, &answer)?, Some(id), &url)
     }
 
-    /// Ids that the index has of this reference and signer.
+    /// Ids that the index has of this reference and signer; [`Error::TooLarge`] if they are many more than `most`.
     pub(crate) async fn search(
         &self,
         reference: &str,
         identity: &Identity,
         key: Option<&[u8]>,
+        most: usize,
     ) -> Result<Found, Error> {
         let url = self.url("api/v1/index/retrieve");
         let hash = format!("sha256:{}", reference_hash(reference));
@@ -102,10 +137,11 @@ impl Rekor1<'_> {
         if let (Some(question), Some((field, value))) = (question.as_object_mut(), who) {
             question.insert(field.to_owned(), value);
         }
-        let mut answer = self.post(&url, &question).await?;
+        let limit = MAX_EMPTY.saturating_add(most.saturating_mul(ID));
+        let mut answer = self.post(limit, &url, &question).await?;
         // A server that does not know all of this is asked for everything under the reference.
         if matches!(answer.status, 400 | 422) {
-            answer = self.post(&url, &json!({ "hash": hash })).await?;
+            answer = self.post(limit, &url, &json!({ "hash": hash })).await?;
         }
         match answer.status {
             200 => {
@@ -121,9 +157,27 @@ impl Rekor1<'_> {
         }
     }
 
-    /// Entries by their ids, at most [`BATCH`] of them; each has to be one that was asked for.
+    /// Entries by their ids, at most [`BATCH`] of them; each has to be one that was asked for. Those that are larger than any
+    /// of ours are left out: anybody can log such entries. (A `dsse` entry of ours cannot be made large by what is beside the
+    /// log: nothing is.)
     pub(crate) async fn entries_by_id(&self, ids: &[String]) -> Result<Vec<LogEntry>, Error> {
-        let entries = self.retrieve(&json!({ "entryUUIDs": ids })).await?;
+        match self.of_ids(MAX_ENTRIES, ids).await {
+            Err(Error::TooLarge { .. }) => {}
+            outcome => return outcome,
+        }
+        let mut entries = Vec::new();
+        for id in ids {
+            match self.of_ids(MAX_ENTRY, std::slice::from_ref(id)).await {
+                Ok(entry) => entries.extend(entry),
+                Err(Error::TooLarge { .. }) => tracing::debug!(%id, "an entry is larger than any of ours"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn of_ids(&self, limit: usize, ids: &[String]) -> Result<Vec<LogEntry>, Error> {
+        let entries = self.retrieve(limit, &json!({ "entryUUIDs": ids })).await?;
         let url = self.url("api/v1/log/entries/retrieve");
         for id in ids {
             if !entries.iter().any(|entry| is_of(id, &entry.id)) {
@@ -136,9 +190,24 @@ impl Rekor1<'_> {
         Ok(entries)
     }
 
-    async fn retrieve(&self, question: &Value) -> Result<Vec<LogEntry>, Error> {
+    /// The hashes that lead from a tree as it was to what it is (RFC 6962 §2.1.2).
+    pub(crate) async fn consistency(&self, first: u64, last: u64, tree: &str) -> Result<Vec<Hash>, Error> {
+        let path = format!("api/v1/log/proof?firstSize={first}&lastSize={last}&treeID={tree}");
+        let url = self.url(&path);
+        let answer = self.http.send(Service::Rekor, &url, self.timeout, |client| client.get(&url)).await?;
+        if answer.status != 200 {
+            return Err(refusal(Service::Rekor, &url, &answer));
+        }
+        let proof: Consistency =
+            serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error))?;
+        let hashes: Option<Vec<Hash>> =
+            proof.hashes.iter().map(|text| unhex(text).and_then(|bytes| hash(&bytes))).collect();
+        hashes.ok_or_else(|| nonsense(&url, &"a hash in it is none"))
+    }
+
+    async fn retrieve(&self, limit: usize, question: &Value) -> Result<Vec<LogEntry>, Error> {
         let url = self.url("api/v1/log/entries/retrieve");
-        let answer = self.post(&url, question).await?;
+        let answer = self.post(limit, &url, question).await?;
         if answer.status != 200 {
             return Err(refusal(Service::Rekor, &url, &answer));
         }
@@ -151,8 +220,8 @@ impl Rekor1<'_> {
         serde_json::from_slice(&answer.body).map_err(|error| nonsense(url, &error))
     }
 
-    async fn post(&self, url: &str, body: &Value) -> Result<Answer, Error> {
-        let send = self.http.send(Service::Rekor, url, self.timeout, |client| {
+    async fn post(&self, limit: usize, url: &str, body: &Value) -> Result<Answer, Error> {
+        let send = self.http.send_for(limit, Service::Rekor, url, self.timeout, |client| {
             client.post(url).header("Accept", "application/json").json(body)
         });
         send.await

@@ -14,6 +14,7 @@ use sigstore_trust_root::{TransparencyLog, TrustedRoot};
 use tlog::{EntriesId, Hash, TileId, decode_entries, node_in_tile, prove_inclusion};
 use url::Url;
 
+use crate::entry2::{Entry2, KindVersion, LogId, Note, Proof};
 use crate::error::{Error, Service};
 use crate::http::{Answer, Http, refusal};
 use crate::prepared::{Prepared, Verifier};
@@ -24,6 +25,10 @@ use crate::verify::host_of;
 const WRITE: Duration = Duration::from_secs(30);
 /// Entries of one bundle of entries.
 pub(crate) const BUNDLE: u64 = 256;
+/// Bytes of one: entries of 64 KiB behind their lengths. Anybody can log them.
+const MAX_BUNDLE: usize = 256 * (64 * 1024 + 2);
+/// Bytes of anything else.
+const MAX_ANSWER: usize = 1024 * 1024;
 /// Tiles that one inclusion proof may take.
 const MAX_TILES: usize = 32;
 
@@ -46,7 +51,11 @@ impl Rekor2<'_> {
             .send(Service::Rekor, &url, self.timeout.max(WRITE), |client| client.post(&url).json(&proposed))
             .await?;
         match answer.status {
-            200 | 201 => serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error)),
+            200 | 201 => {
+                let entry: Entry2 =
+                    serde_json::from_slice(&answer.body).map_err(|error| nonsense(&url, &error))?;
+                Ok(entry.to_protojson())
+            }
             // Logged before: it says where.
             409 => {
                 let index = answer.header("x-log-index").and_then(|index| index.parse().ok());
@@ -60,7 +69,7 @@ impl Rekor2<'_> {
     /// The newest checkpoint, not verified.
     pub(crate) async fn checkpoint(&self) -> Result<String, Error> {
         let url = self.url("api/v2/checkpoint");
-        let answer = self.get(&url).await?;
+        let answer = self.get(MAX_ANSWER, &url).await?;
         String::from_utf8(answer.body).map_err(|error| nonsense(&url, &error))
     }
 
@@ -69,7 +78,7 @@ impl Rekor2<'_> {
         let width = u16::try_from(size.saturating_sub(index).min(BUNDLE)).unwrap_or(256);
         let id = EntriesId { index: index / BUNDLE, width };
         let full = EntriesId { index: id.index, width: 256 };
-        let bytes = self.tile(&id.to_string(), &full.to_string()).await?;
+        let bytes = self.tile(MAX_BUNDLE, &id.to_string(), &full.to_string()).await?;
         let url = self.url("api/v2/tile/entries");
         // A partial bundle that is gone was answered with the full one, which begins with it.
         let bodies = decode_entries(&bytes, width).or_else(|_partial| decode_entries(&bytes, 256));
@@ -82,7 +91,8 @@ impl Rekor2<'_> {
         let url = self.url("api/v2/checkpoint");
         let checkpoint = self.checkpoint().await?;
         let parsed = Checkpoint::from_text(&checkpoint).map_err(|error| nonsense(&url, &error))?;
-        let log = log_of(self.root, parsed.origin())
+        let log = logs_of(self.root, parsed.origin())
+            .next()
             .ok_or_else(|| nonsense(&url, &"its checkpoint is of a log that is not believed"))?;
         let size = parsed.tree_size();
         if index >= size {
@@ -94,20 +104,20 @@ impl Rekor2<'_> {
         let body = bodies.get(at).ok_or_else(|| nonsense(&url, &"the entry is not in its bundle"))?;
         let hashes = self.proof(index, size).await?;
         let encode = |bytes: &[u8]| STANDARD.encode(bytes);
-        Ok(json!({
-            "logIndex": index.to_string(),
-            "logId": { "keyId": encode(log.log_id.key_id.as_bytes()) },
-            "kindVersion": { "kind": "hashedrekord", "version": "0.0.2" },
-            "integratedTime": "0",
-            "inclusionProof": {
-                "logIndex": index.to_string(),
-                "rootHash": encode(parsed.root_hash().as_bytes()),
-                "treeSize": size.to_string(),
-                "hashes": hashes.iter().map(|hash| encode(hash.as_bytes())).collect::<Vec<_>>(),
-                "checkpoint": { "envelope": checkpoint },
+        let entry = Entry2 {
+            log_index: index.to_string(),
+            log_id: LogId { key_id: encode(log.log_id.key_id.as_bytes()) },
+            kind_version: KindVersion { kind: "hashedrekord".to_owned(), version: "0.0.2".to_owned() },
+            inclusion_proof: Proof {
+                log_index: index.to_string(),
+                root_hash: encode(parsed.root_hash().as_bytes()),
+                tree_size: size.to_string(),
+                hashes: hashes.iter().map(|hash| encode(hash.as_bytes())).collect(),
+                checkpoint: Note { envelope: checkpoint },
             },
-            "canonicalizedBody": encode(body),
-        }))
+            canonicalized_body: encode(body),
+        };
+        Ok(entry.to_protojson())
     }
 
     /// Finds out which tiles a proof takes by trying, and fetches them.
@@ -142,23 +152,25 @@ impl Rekor2<'_> {
         let width = u16::try_from(in_level.saturating_sub(index * BUNDLE).min(BUNDLE)).unwrap_or(256);
         let id = TileId { level, index, width };
         let full = TileId { level, index, width: 256 };
-        self.tile(&id.to_string(), &full.to_string()).await
+        self.tile(MAX_ANSWER, &id.to_string(), &full.to_string()).await
     }
 
     /// A partial tile may be gone once it is full.
-    async fn tile(&self, path: &str, full: &str) -> Result<Vec<u8>, Error> {
+    async fn tile(&self, limit: usize, path: &str, full: &str) -> Result<Vec<u8>, Error> {
         let path = path.trim_start_matches('/');
         let url = self.url(&format!("api/v2/{path}"));
-        match self.get(&url).await {
+        match self.get(limit, &url).await {
             Err(Error::Service { status: Some(404), .. }) if path != full => {
-                Ok(self.get(&self.url(&format!("api/v2/{}", full.trim_start_matches('/')))).await?.body)
+                let url = self.url(&format!("api/v2/{}", full.trim_start_matches('/')));
+                Ok(self.get(limit, &url).await?.body)
             }
             answer => Ok(answer?.body),
         }
     }
 
-    async fn get(&self, url: &str) -> Result<Answer, Error> {
-        let answer = self.http.send(Service::Rekor, url, self.timeout, |client| client.get(url)).await?;
+    async fn get(&self, limit: usize, url: &str) -> Result<Answer, Error> {
+        let send = self.http.send_for(limit, Service::Rekor, url, self.timeout, |client| client.get(url));
+        let answer = send.await?;
         if answer.status == 200 { Ok(answer) } else { Err(refusal(Service::Rekor, url, &answer)) }
     }
 
@@ -167,9 +179,9 @@ impl Rekor2<'_> {
     }
 }
 
-/// The log of this name: a Rekor v2 signs checkpoints with the host of its address.
-pub(crate) fn log_of<'a>(root: &'a TrustedRoot, origin: &str) -> Option<&'a TransparencyLog> {
-    root.tlogs.iter().find(|log| host_of(&log.base_url) == origin)
+/// The logs of this name: a Rekor v2 signs checkpoints with the host of its address.
+pub(crate) fn logs_of<'a>(root: &'a TrustedRoot, origin: &str) -> impl Iterator<Item = &'a TransparencyLog> {
+    root.tlogs.iter().filter(move |log| host_of(&log.base_url) == origin)
 }
 
 fn nonsense(url: &str, why: &dyn std::fmt::Display) -> Error {

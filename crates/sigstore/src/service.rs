@@ -2,59 +2,58 @@
 //!
 //! Cheap to clone; nothing here is kept on disk.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey as _};
-use secrecy::ExposeSecret as _;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::consult::{Consulted, Search};
 use crate::error::{Check, Error, Service};
-use crate::fulcio::{Credential, certificate, spki};
+use crate::former::{Signer, of_key};
+use crate::fulcio::{Credential, spki};
+use crate::heads::Heads;
 use crate::http::Http;
-use crate::identity::{Identity, Subject, identity_of, token};
+use crate::identity::Identity;
 use crate::monitor;
 use crate::original;
-use crate::prepared::{Prepared, Verifier};
+use crate::prepared::Prepared;
+use crate::recording::Kept;
 use crate::rekor1::Rekor1;
 use crate::rekor2::Rekor2;
 use crate::settings::{Clock, Settings, SignerSource};
-use crate::statement::{Statement, checkpoint_payload, hex, pae};
-use crate::timestamp::timestamp;
-use crate::trust::{Material, RekorVersion, Trust};
-use crate::verify::{self, Entry, Expected, Verified, assemble};
-
-/// How long a certificate signs, of its ten minutes.
-const REUSE: Duration = Duration::from_secs(8 * 60);
-/// How long before its end a certificate must not be logged any more: Rekor's clock is another.
-const MARGIN: i64 = 15;
+use crate::statement::{Statement, checkpoint_payload, pae};
+use crate::together::Together;
+use crate::trust::{Material, Rekor2At, RekorVersion, Trust};
+use crate::verify::{self, Entry, Expected, Verified};
 
 /// One signer.
 #[derive(Clone)]
 pub struct Sigstore(Arc<Inner>);
 
-struct Inner {
-    settings: Settings,
-    clock: Clock,
-    http: Http,
-    trust: Trust,
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) http: Http,
+    pub(crate) trust: Trust,
     /// Learned from a token, where it is not configured.
-    identity: ArcSwapOption<Identity>,
-    managed: Option<Managed>,
-    credential: Mutex<Option<(Arc<Credential>, Timestamp)>>,
-    certificates: AtomicU64,
-    last_error: ArcSwapOption<String>,
+    pub(crate) identity: ArcSwapOption<Identity>,
+    pub(crate) managed: Option<Managed>,
+    former: Vec<Signer>,
+    pub(crate) heads: Heads,
+    pub(crate) credential: ArcSwapOption<(Arc<Credential>, Timestamp)>,
+    pub(crate) certifying: Together,
+    pub(crate) certificates: AtomicU64,
+    pub(crate) last_error: ArcSwapOption<String>,
 }
 
-struct Managed {
-    key: KeyPair,
-    spki: Vec<u8>,
+pub(crate) struct Managed {
+    pub(crate) key: KeyPair,
+    pub(crate) spki: Vec<u8>,
 }
 
 /// What was logged about a checkpoint.
@@ -62,6 +61,8 @@ struct Managed {
 pub struct Anchored {
     /// The Sigstore bundle.
     pub bundle: Vec<u8>,
+    /// SHA-256 of what was signed.
+    pub pae_hash: [u8; 32],
     /// Where it is logged.
     pub entry: Entry,
 }
@@ -114,12 +115,11 @@ impl Sigstore {
             }
         };
         let identity = match &managed {
-            Some(managed) => {
-                let subject = Subject::Key(hex(&Sha256::digest(&managed.spki)));
-                Some(Identity { subject, issuer: String::new() })
-            }
+            Some(managed) => Some(of_key(&managed.spki)),
             None => settings.identity.clone(),
         };
+        let former = settings.former.iter().map(Signer::open).collect::<Result<_, _>>()?;
+        let heads = Heads::open(settings.heads.clone())?;
         Ok(Self(Arc::new(Inner {
             settings,
             clock,
@@ -127,7 +127,10 @@ impl Sigstore {
             trust,
             identity: ArcSwapOption::from(identity.map(Arc::new)),
             managed,
-            credential: Mutex::default(),
+            former,
+            heads,
+            credential: ArcSwapOption::empty(),
+            certifying: Together::default(),
             certificates: AtomicU64::new(0),
             last_error: ArcSwapOption::empty(),
         })))
@@ -139,7 +142,22 @@ impl Sigstore {
     ///
     /// [`Error`]: then nothing is known, and nothing may be recorded.
     pub async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
-        self.noted(self.0.consult(reference, candidates).await)
+        let found = async {
+            self.ready().await?;
+            self.0.consult(reference, candidates).await
+        };
+        self.noted(found.await)
+    }
+
+    /// Asks what a search needs for as long as one may take; what was begun goes on for the next one.
+    async fn ready(&self) -> Result<(), Error> {
+        let this = self.clone();
+        let asking = tokio::spawn(async move { this.prepare().await });
+        match tokio::time::timeout(self.0.settings.search.time, asking).await {
+            Ok(Ok(outcome)) => outcome,
+            // Late, or the process ends.
+            Ok(Err(_)) | Err(_) => Err(Error::NotReady),
+        }
     }
 
     /// Entries of ours under a reference, in whatever log's name, that none of `published` is behind: each one is a statement
@@ -149,7 +167,8 @@ impl Sigstore {
     ///
     /// [`Error`]; [`Error::Settings`] where the log has no index that could be asked.
     pub async fn unexplained(&self, reference: &str, published: &[Statement]) -> Result<Vec<Entry>, Error> {
-        let found = self.0.search(reference, published, &[], None).await?;
+        let material = self.0.trust.material(&self.0.http).await?;
+        let found = self.0.search(&material, reference, published, &[], None).await?;
         if !found.searched {
             return Err(Error::Settings {
                 why: "tags can only be looked up in a Rekor v1 with an index; a Rekor v2 is read as a whole"
@@ -191,8 +210,9 @@ impl Sigstore {
             return original::load(&material.root, &inner.settings.adopt_original, bundle);
         }
         let identity = inner.identity.load_full().ok_or(Error::NoIdentity)?;
-        let key = inner.managed.as_ref().map(|managed| managed.spki.as_slice());
-        verify::record(&material.root, &Expected { identity: &identity, key }, bundle)
+        let checked = |expected: &Expected<'_>| verify::record(&material.root, expected, bundle);
+        checked(&inner.expected(&identity))
+            .or_else(|error| inner.former(&identity).find_map(|former| checked(&former).ok()).ok_or(error))
     }
 
     /// Asks whoever has to be asked before anything can be verified: the trust root, and who we are.
@@ -218,51 +238,79 @@ impl Sigstore {
         let anchored = async {
             let payload = checkpoint_payload(origin, checkpoint);
             let prepared = inner.sign(payload.clone()).await?;
-            let (material, bundle) = inner.log(&prepared).await?;
+            let Kept { material, bundle, head } = inner.log(&prepared).await?;
             let digest: [u8; 32] = Sha256::digest(checkpoint).into();
             let identity = inner.identity().await?;
             let logged = verify::logged(&material.root, &inner.expected(&identity), &bundle, &digest)?;
             if logged.payload != payload {
                 return Err(Error::failed(Check::Payload, &"it is about another checkpoint"));
             }
-            Ok(Anchored { bundle, entry: logged.entry })
+            inner.follow(head).await?;
+            let pae_hash = Sha256::digest(pae(&payload)).into();
+            Ok(Anchored { bundle, pae_hash, entry: logged.entry })
         };
         self.noted(anchored.await)
     }
 
-    /// Reads on in a Rekor v2 log for entries of ours: [`monitor`].
+    /// Reads on in every Rekor v2 that is believed for entries of ours: [`monitor`]. What was read before an error is in
+    /// `state`, and was given to `found`.
     ///
     /// # Errors
     ///
-    /// [`Error`]
+    /// [`Error`]: of the first log that could not be read to its end.
     pub async fn watch(
         &self,
-        state: &monitor::State,
-        found: impl FnMut(monitor::Signed),
-        progress: impl FnMut(u64, u64),
-    ) -> Result<monitor::State, Error> {
+        state: &mut monitor::State,
+        mut found: impl FnMut(monitor::Signed),
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<(), Error> {
         let inner = &self.0;
         let material = inner.trust.material(&inner.http).await?;
-        let Some((base, RekorVersion::V2)) = inner.rekor(&material) else {
+        if material.services.rekors2.is_empty() {
             return Err(Error::Settings {
-                why: "only a Rekor v2 can be read as a whole, and the signing configuration names none; in a Rekor v1 tags are looked up"
+                why: "only a Rekor v2 can be read as a whole, and none is believed; in a Rekor v1 tags are looked up"
                     .to_owned(),
             });
-        };
+        }
         let identity = inner.identity().await?;
-        let rekor = Rekor2 {
-            http: &inner.http,
-            base: &base,
-            timeout: inner.settings.rekor_timeout,
-            root: &material.root,
-        };
-        let key = inner.managed.as_ref().map(|managed| managed.spki.as_slice());
-        monitor::walk(&rekor, &identity, key, state, found, progress).await
+        let signers = inner.signers(&identity);
+        let (mut read, mut failed) = (BTreeSet::new(), None);
+        for Rekor2At { base, is_named } in &material.services.rekors2 {
+            // Of a log that was to be read where the configuration has it.
+            let is_known = base.host_str().is_some_and(|host| read.contains(host));
+            if !is_named && (is_known || failed.is_some()) {
+                continue;
+            }
+            let timeout = inner.settings.rekor_timeout;
+            let rekor = Rekor2 { http: &inner.http, base, timeout, root: &material.root };
+            match monitor::walk(&rekor, &signers, state, &mut found, &mut progress).await {
+                Ok(name) => drop(read.insert(name)),
+                Err(error) => {
+                    tracing::warn!(%base, %error, "a log could not be read to its end");
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Who signs, as far as it is known.
     pub fn identity(&self) -> Option<Arc<Identity>> {
         self.0.identity.load_full()
+    }
+
+    /// Checks what was logged about a checkpoint and kept; gives that checkpoint of the log `origin`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Verification`]; [`Error::NoIdentity`] while it is not known by what.
+    pub fn verify_anchor(&self, origin: &str, bundle: &[u8]) -> Result<String, Error> {
+        let material = self.0.trust.known().ok_or(Error::NoIdentity)?;
+        let identity = self.0.identity.load_full().ok_or(Error::NoIdentity)?;
+        let checked =
+            |expected: &Expected<'_>| crate::anchored::checkpoint(&material.root, expected, bundle, origin);
+        checked(&self.0.expected(&identity))
+            .or_else(|error| self.0.former(&identity).find_map(|former| checked(&former).ok()).ok_or(error))
     }
 
     /// What it cost so far.
@@ -295,168 +343,67 @@ impl Sigstore {
 impl Inner {
     async fn consult(&self, reference: &str, candidates: &[Statement]) -> Result<Consulted, Error> {
         let settings = &self.settings;
-        self.search(reference, candidates, &settings.adopt_original, settings.log_origin.as_deref()).await
+        let material = self.trust.material(&self.http).await?;
+        // What is found would be pinned, and nothing of it was checked while this trust was good.
+        if let Some(why) = &material.expired {
+            return Err(Error::TrustExpired { why: why.clone() });
+        }
+        let origin = settings.log_origin.as_deref();
+        let mut found =
+            self.search(&material, reference, candidates, &settings.adopt_original, origin).await?;
+        found.searched &= matches!(self.rekor(&material), Some((_, RekorVersion::V1)));
+        Ok(found)
     }
 
+    /// Every Rekor v1, whichever Rekor is written to: what was logged there before still holds.
     async fn search(
         &self,
+        material: &Material,
         reference: &str,
         candidates: &[Statement],
         adopt: &[Identity],
         log_origin: Option<&str>,
     ) -> Result<Consulted, Error> {
-        let material = self.trust.material(&self.http).await?;
-        let Some((base, RekorVersion::V1)) = self.rekor(&material) else { return Ok(Consulted::default()) };
-        let identity = self.identity().await?;
-        let search = Search {
-            rekor: Rekor1 { http: &self.http, base: &base, timeout: self.settings.rekor_timeout },
-            material: &material,
-            identity: &identity,
-            key: self.managed.as_ref().map(|managed| managed.spki.as_slice()),
-            adopt,
-            budget: self.settings.search,
-            log_origin,
+        let bases = match &self.settings.rekor_url {
+            Some(url) => std::slice::from_ref(url),
+            None => material.services.rekors1.as_slice(),
         };
-        search.run(reference, candidates).await
-    }
-
-    async fn sign(&self, payload: Vec<u8>) -> Result<Prepared, Error> {
-        let material = self.trust.material(&self.http).await?;
-        if let Some(why) = &material.expired {
-            return Err(Error::TrustExpired { why: why.clone() });
+        let mut found = Consulted { searched: !bases.is_empty(), ..Consulted::default() };
+        let identity = if bases.is_empty() { return Ok(found) } else { self.identity().await? };
+        let signers = self.signers(&identity);
+        for base in bases {
+            let search = Search {
+                rekor: Rekor1 { http: &self.http, base, timeout: self.settings.rekor_timeout },
+                material,
+                heads: &self.heads,
+                signers: &signers,
+                adopt,
+                budget: self.settings.search,
+                log_origin,
+            };
+            found.join(search.run(reference, candidates).await?);
         }
-        let message = pae(&payload);
-        let failed = |error: rcgen::Error| Error::Settings { why: format!("nothing can be signed: {error}") };
-        let (signature, verifier) = match &self.managed {
-            Some(managed) => {
-                (managed.key.sign(&message).map_err(failed)?, Verifier::Key { spki: managed.spki.clone() })
-            }
-            None => {
-                let credential = self.credential(&material).await?;
-                let not_after = credential.info.not_after.as_second();
-                let verifier = Verifier::Certificate { der: credential.der.clone(), not_after };
-                (credential.key.sign(&message).map_err(failed)?, verifier)
-            }
-        };
-        let timestamp = match &material.services.timestamp {
-            Some(url) => Some(timestamp(&self.http, url, self.settings.rekor_timeout, &signature).await?),
-            None => None,
-        };
-        Ok(Prepared { payload, signature, verifier, timestamp })
+        Ok(found)
     }
 
-    /// The certificate of the last few minutes, or a new one; who waits shares it.
-    async fn credential(&self, material: &Material) -> Result<Arc<Credential>, Error> {
-        let SignerSource::Workload(source) = &self.settings.signer else { return Err(Error::NoIdentity) };
-        let mut held = self.credential.lock().await;
-        let now = self.clock.timestamp();
-        if let Some((credential, since)) = held.as_ref() {
-            let ends = credential.info.not_after.as_second() - MARGIN;
-            if now < *since + REUSE && now >= *since && now.as_second() < ends {
-                return Ok(Arc::clone(credential));
-            }
-        }
-        let base = self.settings.fulcio_url.as_ref().or(material.services.fulcio.as_ref());
-        let base = base.ok_or_else(|| Error::Settings {
-            why: "there is no Fulcio: the signing configuration names none that is valid now, and `fulcio_url` is not set"
-                .to_owned(),
-        })?;
-        let token = token(&self.http, source, &self.settings.audience).await?;
-        let expected = self.learned(token.expose_secret())?;
-        let credential = certificate(&self.http, base, self.settings.fulcio_timeout, &token).await?;
-        self.certificates.fetch_add(1, Ordering::Relaxed);
-        let named = crate::evidence::identity_in(&credential.der);
-        if named.as_ref() != Some(&*expected) {
-            let named = named.map_or_else(|| "nobody".to_owned(), |named| named.to_string());
-            return Err(Error::Settings {
-                why: format!(
-                    "the certificate names {named}, and {expected} was expected: set `identity` and `issuer`"
-                ),
-            });
-        }
-        let credential = Arc::new(credential);
-        *held = Some((Arc::clone(&credential), now));
-        Ok(credential)
-    }
-
-    /// Who signs; a token is asked for where nobody said so yet.
-    async fn identity(&self) -> Result<Arc<Identity>, Error> {
-        if let Some(identity) = self.identity.load_full() {
-            return Ok(identity);
-        }
-        let SignerSource::Workload(source) = &self.settings.signer else { return Err(Error::NoIdentity) };
-        let token = token(&self.http, source, &self.settings.audience).await?;
-        self.learned(token.expose_secret())
-    }
-
-    fn learned(&self, token: &str) -> Result<Arc<Identity>, Error> {
-        if let Some(identity) = self.identity.load_full() {
-            return Ok(identity);
-        }
-        let identity = identity_of(token).ok_or_else(|| Error::Settings {
-            why: "what was given as an identity token is none".to_owned(),
-        })?;
-        let identity = Arc::new(identity);
-        self.identity.store(Some(Arc::clone(&identity)));
-        Ok(identity)
-    }
-
-    async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
-        let (material, bundle) = self.log(prepared).await?;
-        let identity = self.identity().await?;
-        let verified = verify::record(&material.root, &self.expected(&identity), &bundle)?;
-        if verified.statement.to_payload() != prepared.payload {
-            return Err(Error::failed(Check::Payload, &"it is about something else"));
-        }
-        Ok(verified)
-    }
-
-    async fn log(&self, prepared: &Prepared) -> Result<(Arc<Material>, Vec<u8>), Error> {
-        let material = self.trust.material(&self.http).await?;
-        let (base, version) = self.rekor(&material).ok_or_else(|| Error::Settings {
-            why: "there is no Rekor: the signing configuration names none that is valid now, and `rekor_url` is not set"
-                .to_owned(),
-        })?;
-        let timeout = self.settings.rekor_timeout;
-        let entry = match version {
-            RekorVersion::V1 => {
-                let rekor = Rekor1 { http: &self.http, base: &base, timeout };
-                let entry = if self.has_ended(prepared) {
-                    // Logged in time and only not noticed, or never.
-                    rekor.find(prepared).await?.ok_or(Error::CertificateEnded)?
-                } else {
-                    rekor.log(prepared).await?
-                };
-                if self.settings.store_attestation {
-                    rekor.keep_payload(prepared).await?;
-                }
-                entry.to_protojson()
-            }
-            RekorVersion::V2 => {
-                Rekor2 { http: &self.http, base: &base, timeout, root: &material.root }.log(prepared).await?
-            }
-        };
-        let bundle = assemble(prepared, &entry);
-        Ok((material, bundle))
-    }
-
-    fn has_ended(&self, prepared: &Prepared) -> bool {
-        match &prepared.verifier {
-            Verifier::Certificate { not_after, .. } => {
-                self.clock.timestamp().as_second() >= not_after - MARGIN
-            }
-            Verifier::Key { .. } => false,
-        }
-    }
-
-    fn rekor(&self, material: &Material) -> Option<(Url, RekorVersion)> {
+    pub(crate) fn rekor(&self, material: &Material) -> Option<(Url, RekorVersion)> {
         match &self.settings.rekor_url {
             Some(url) => Some((url.clone(), RekorVersion::V1)),
             None => material.services.rekor.clone(),
         }
     }
 
-    fn expected<'a>(&'a self, identity: &'a Identity) -> Expected<'a> {
+    /// Whose records are ours: who signs, and who did before.
+    pub(crate) fn signers<'a>(&'a self, identity: &'a Identity) -> Vec<Expected<'a>> {
+        std::iter::once(self.expected(identity)).chain(self.former(identity)).collect()
+    }
+
+    fn former<'a>(&'a self, now: &'a Identity) -> impl Iterator<Item = Expected<'a>> {
+        let former = self.former.iter().filter(move |former| former.identity != *now);
+        former.map(|former| Expected { identity: &former.identity, key: former.key.as_deref() })
+    }
+
+    pub(crate) fn expected<'a>(&'a self, identity: &'a Identity) -> Expected<'a> {
         Expected { identity, key: self.managed.as_ref().map(|managed| managed.spki.as_slice()) }
     }
 }

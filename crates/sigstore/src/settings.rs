@@ -19,6 +19,8 @@ pub struct Settings {
     pub signer: SignerSource,
     /// Who signs; learned from the first identity token where it is left open.
     pub identity: Option<Identity>,
+    /// Who signed before: that is found, checked and watched as ours, and never signs.
+    pub former: Vec<Former>,
     /// Which authorities and logs are believed, and which are used.
     pub trust: TrustSource,
     /// Instead of the signing configuration's.
@@ -33,6 +35,8 @@ pub struct Settings {
     pub rekor_timeout: Duration,
     /// The name of our own log, which statements carry; `consult` passes over those of another.
     pub log_origin: Option<String>,
+    /// Where Rekor v1's newest checkpoints are kept, which later ones have to continue; `None`: until the process ends.
+    pub heads: Option<PathBuf>,
     /// Whether a second entry keeps the statement itself in Rekor v1, so that a service without a disk finds it again.
     pub store_attestation: bool,
     /// What a search may cost.
@@ -48,6 +52,15 @@ pub enum SignerSource {
     Workload(IdentitySource),
     /// A key of one's own (P-256, PEM), without a certificate.
     ManagedKey(PathBuf),
+}
+
+/// A signer that was replaced.
+#[derive(Clone, Debug)]
+pub enum Former {
+    /// Named by certificates.
+    Workload(Identity),
+    /// The public key (PEM) of a managed key.
+    Key(PathBuf),
 }
 
 /// Where identity tokens come from.

@@ -1,14 +1,18 @@
 //! Timestamps over signatures (RFC 3161): the question, and the answer as bytes.
 //!
-//! Nothing of the answer is believed here: it is verified with the whole record. It is over a signature that nobody else
-//! made, so an older answer cannot be passed off for it, and the question has no nonce.
+//! The answer is checked before anything that it is for is logged, and with the whole record once more. It is over a
+//! signature that nobody else made, so an older answer cannot be passed off for it, and the question has no nonce.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+use sigstore_trust_root::TrustedRoot;
+use sigstore_types::{SignatureBytes, TimestampToken};
+use sigstore_verify::tsa::verify_timestamp_for_authority;
 use url::Url;
 
-use crate::error::{Error, Service};
+use crate::error::{Check, Error, Service};
 use crate::http::{Http, refusal};
 
 /// `TimeStampReq` (RFC 3161 §2.4.1) up to the hash: version 1, SHA-256.
@@ -39,6 +43,19 @@ pub(crate) async fn timestamp(
         return Err(refusal(Service::Timestamp, url.as_str(), &answer));
     }
     Ok(answer.body)
+}
+
+/// The time that an authority that is believed gave to this signature.
+pub(crate) fn time_of(root: &TrustedRoot, token: &[u8], signature: &[u8]) -> Result<Timestamp, Error> {
+    let (token, signature) = (TimestampToken::from_bytes(token), SignatureBytes::from_bytes(signature));
+    let mut failed = "no timestamp authority is believed".to_owned();
+    for authority in root.tsa_authorities() {
+        match verify_timestamp_for_authority(&token, &signature, &authority) {
+            Ok(time) => return Ok(time),
+            Err(error) => failed = error.to_string(),
+        }
+    }
+    Err(Error::failed(Check::Bundle, &format!("its timestamp: {failed}")))
 }
 
 fn question(signature: &[u8]) -> Vec<u8> {

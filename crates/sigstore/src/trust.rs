@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 use sigstore_trust_root::tuf::{TufBootstrap, TufConfig, fetch_trust_material_at};
 use sigstore_trust_root::{SigningConfig, TrustedRoot};
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::error::{Error, Service};
 use crate::http::Http;
 use crate::settings::{Clock, TrustSource};
+use crate::together::Together;
 
 /// Bytes of a trust root or signing configuration.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -43,7 +44,18 @@ pub(crate) struct Material {
 pub(crate) struct Services {
     pub(crate) fulcio: Option<Url>,
     pub(crate) rekor: Option<(Url, RekorVersion)>,
+    /// Every Rekor v1 that is known, and every v2, whichever of them is written to.
+    pub(crate) rekors1: Vec<Url>,
+    pub(crate) rekors2: Vec<Rekor2At>,
     pub(crate) timestamp: Option<Url>,
+}
+
+/// The address of a Rekor v2.
+#[derive(Clone, Debug)]
+pub(crate) struct Rekor2At {
+    pub(crate) base: Url,
+    /// By the signing configuration; else it is in the trusted root alone, where a log's address may be but its name.
+    pub(crate) is_named: bool,
 }
 
 /// Which of the two protocols.
@@ -67,7 +79,7 @@ pub(crate) struct Trust {
     tuf: Option<Tuf>,
     clock: Clock,
     now: ArcSwapOption<Material>,
-    renewing: Mutex<()>,
+    renewing: Together,
 }
 
 impl Trust {
@@ -88,7 +100,7 @@ impl Trust {
                 (None, Some(Arc::new(of_files(&trusted_root, &signing_config)?)))
             }
         };
-        Ok(Self { tuf, clock, now: ArcSwapOption::from(material), renewing: Mutex::default() })
+        Ok(Self { tuf, clock, now: ArcSwapOption::from(material), renewing: Together::default() })
     }
 
     /// What is there already, without asking anybody.
@@ -99,17 +111,14 @@ impl Trust {
     /// What is believed, renewed if it is time.
     pub(crate) async fn material(&self, http: &Http) -> Result<Arc<Material>, Error> {
         let is_fresh = |material: &Material| material.renew_at.is_none_or(|at| self.clock.timestamp() < at);
-        if let Some(material) = self.known().filter(|material| is_fresh(material)) {
-            return Ok(material);
-        }
-        let _one_at_a_time = self.renewing.lock().await;
-        if let Some(material) = self.known().filter(|material| is_fresh(material)) {
-            return Ok(material);
-        }
-        let Some(tuf) = &self.tuf else { return self.known().ok_or(Error::NoIdentity) };
-        let material = Arc::new(renewed(http, tuf, self.clock.timestamp()).await?);
-        self.now.store(Some(Arc::clone(&material)));
-        Ok(material)
+        let fresh = || self.known().filter(|material| is_fresh(material));
+        let renewing = async {
+            let Some(tuf) = &self.tuf else { return self.known().ok_or(Error::NoIdentity) };
+            let material = Arc::new(renewed(http, tuf, self.clock.timestamp()).await?);
+            self.now.store(Some(Arc::clone(&material)));
+            Ok(material)
+        };
+        self.renewing.run(fresh, renewing).await
     }
 }
 
@@ -120,7 +129,7 @@ fn of_files(trusted_root: &Path, signing_config: &Path) -> Result<Material, Erro
     sigstore_verify::Verifier::new(&root).map_err(|error| wrong(trusted_root, error.to_string()))?;
     let config = SigningConfig::from_json(&read(signing_config)?)
         .map_err(|error| wrong(signing_config, error.to_string()))?;
-    let services = services(&config).map_err(|why| wrong(signing_config, why))?;
+    let services = services(&config, &root).map_err(|why| wrong(signing_config, why))?;
     Ok(Material { root, services, expired: None, renew_at: None })
 }
 
@@ -137,7 +146,7 @@ fn read(path: &Path) -> Result<String, Error> {
 }
 
 /// Of those that are valid now and that are understood: the newest protocol, and of that the newest service.
-fn services(config: &SigningConfig) -> Result<Services, String> {
+fn services(config: &SigningConfig, root: &TrustedRoot) -> Result<Services, String> {
     let url = |text: &str| Url::parse(text).map_err(|error| format!("`{text}`: {error}"));
     let newest = |endpoints: Vec<&sigstore_trust_root::ServiceEndpoint>| {
         let best = endpoints.into_iter().max_by_key(|each| (each.major_api_version, each.valid_for.start));
@@ -150,7 +159,35 @@ fn services(config: &SigningConfig) -> Result<Services, String> {
         Some((text, _)) => Some((url(&text)?, RekorVersion::V2)),
         None => None,
     };
-    Ok(Services { fulcio, rekor, timestamp })
+    let (rekors1, rekors2) = rekors(config, root);
+    Ok(Services { fulcio, rekor, rekors1, rekors2, timestamp })
+}
+
+/// Every Rekor v1 and v2 that the configuration names, also those that nothing is written to any more; after them those
+/// that are only in the trusted root, of v1 those that are not at their end. Which protocol they speak is not written there:
+/// the id of a log of v1 is the hash of its key, that of a v2 a note's.
+fn rekors(config: &SigningConfig, root: &TrustedRoot) -> (Vec<Url>, Vec<Rekor2At>) {
+    let now = Timestamp::now();
+    let (mut v1, mut v2) = (Vec::<Url>::new(), Vec::<Rekor2At>::new());
+    let mut add = |url: &str, is_v1: bool, is_named: bool| {
+        let Ok(base) = Url::parse(url) else { return };
+        let same = |known: &Url| known.host() == base.host() && known.port() == base.port();
+        if v1.iter().any(same) || v2.iter().any(|known| same(&known.base)) {
+            return;
+        }
+        if is_v1 { v1.push(base) } else { v2.push(Rekor2At { base, is_named }) }
+    };
+    for endpoint in config.rekor_tlog_urls.iter().filter(|each| each.valid_for.has_started_by(now)) {
+        add(&endpoint.url, endpoint.major_api_version == 1, true);
+    }
+    for log in &root.tlogs {
+        let key_hash = Sha256::digest(log.public_key.raw_bytes.as_bytes());
+        let is_v1 = log.log_id.key_id.as_bytes() == key_hash.as_slice();
+        if !is_v1 || log.public_key.valid_for.is_none_or(|window| window.contains(now)) {
+            add(&log.base_url, is_v1, false);
+        }
+    }
+    (v1, v2)
 }
 
 /// From the repository, or from the cache as far as that may still be believed.
@@ -182,7 +219,7 @@ fn material(
     expired: Option<String>,
     renew_at: Timestamp,
 ) -> Result<Material, Error> {
-    let services = services(&config).map_err(|why| Error::Settings { why })?;
+    let services = services(&config, &root).map_err(|why| Error::Settings { why })?;
     Ok(Material { root, services, expired, renew_at: Some(renew_at) })
 }
 

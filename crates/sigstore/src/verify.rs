@@ -19,8 +19,8 @@ use crate::identity::{Identity, Subject};
 use crate::prepared::{Prepared, Verifier as With};
 use crate::statement::{PAYLOAD_TYPE, Statement, hex};
 
-/// Bytes of one; they are some 6 kB.
-pub(crate) const MAX_BUNDLE: usize = 1024 * 1024;
+/// Bytes of one; they are some 6 kB, and at most four times what was [`Prepared`].
+pub(crate) const MAX_BUNDLE: usize = 128 * 1024;
 
 /// A record that passed every check.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ pub struct Entry {
 }
 
 /// Who has to have signed.
+#[derive(Clone, Copy)]
 pub(crate) struct Expected<'a> {
     pub(crate) identity: &'a Identity,
     /// Of a managed key (SubjectPublicKeyInfo).
@@ -80,14 +81,14 @@ pub(crate) fn record(root: &TrustedRoot, expected: &Expected<'_>, bytes: &[u8]) 
 }
 
 /// The payload of a bundle, not yet believed.
-fn payload_of(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn payload_of(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(envelope(&parse(bytes)?)?.1)
 }
 
 fn parse(bytes: &[u8]) -> Result<Bundle, Error> {
     let wrong = |why: String| Error::Verification { check: Check::Shape, why };
     if bytes.len() > MAX_BUNDLE {
-        return Err(wrong("it is larger than 1 MiB".to_owned()));
+        return Err(wrong("it is larger than 128 KiB".to_owned()));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
     let bundle = Bundle::from_json(text).map_err(|error| wrong(error.to_string()))?;

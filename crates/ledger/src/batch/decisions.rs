@@ -7,12 +7,14 @@ use taglog::{Leaf, Reason, Record, TagKey};
 use super::{Draft, Failure};
 use crate::budgets::Charge;
 use crate::error::AppendError;
+use crate::evidence::Pending;
 use crate::record::Recorded;
 use crate::store::{self, Standing, TagRow, corrupt};
 use crate::submission::{Appended, ManifestBytes, NotRecorded, Observation};
 
 impl Draft<'_> {
-    pub(super) fn record(&mut self, seen: &Observation) -> Result<Appended, Failure> {
+    /// `in_public`: what was said there decides, whatever was about to be recorded.
+    pub(super) fn record(&mut self, seen: &Observation, in_public: bool) -> Result<Appended, Failure> {
         let Observation { freeze, name, tag, manifest, upstream_date, .. } = seen;
         let key = TagKey::of(name, tag);
         let current = self.current(&key)?;
@@ -23,29 +25,33 @@ impl Draft<'_> {
             None => false,
         };
         let freezes = *freeze && !had_tag;
+        let begun = if had_tag { None } else { store::pending(self.terms.connection, &key)? };
         if let Some(record) = current.filter(|record| record.is_frozen() || !freezes) {
             if record.is_frozen() || record.digest() == manifest.digest() {
                 self.keep_if_missing(&record, name, manifest)?;
                 return Ok(Appended::Existing(record));
             }
-            let time = self.time(*upstream_date, seen.upstream != Observation::OTHER)?;
+            refuse_another(seen, begun.as_ref().filter(|_| !in_public))?;
+            let time = self.time(*upstream_date, seen.is_of_a_configured_upstream())?;
             self.room()?;
             let bytes = manifest.bytes().len() as u64;
             self.charge(Charge { seen: Some(key), manifest_bytes: bytes, ..Charge::default() })?;
             let leaf = Leaf::Seen(leaf_of(name, tag, manifest, time));
             return self.change(key, &leaf, had_tag, Some((name, manifest)));
         }
-        let time = self.time(*upstream_date, seen.upstream != Observation::OTHER)?;
+        refuse_another(seen, begun.as_ref().filter(|_| !in_public))?;
+        // What was begun was dated and paid for then.
+        let date = upstream_date.filter(|_| begun.is_none());
+        let time = self.time(date, seen.is_of_a_configured_upstream())?;
         self.room()?;
-        self.charge(Charge {
-            client: seen.client,
-            upstream: Some(seen.upstream.clone()),
-            manifest_bytes: manifest.bytes().len() as u64,
-            ..Charge::default()
-        })?;
+        let begun = begun.is_some();
+        if !begun {
+            self.charge(seen.charge())?;
+        }
         let fields = leaf_of(name, tag, manifest, time);
         let leaf = if freezes { Leaf::Tag(fields) } else { Leaf::Seen(fields) };
         if self.tip.map.get(&key).is_some() {
+            store::delete_pending(self.terms.connection, &key)?;
             return self.change(key, &leaf, true, Some((name, manifest)));
         }
         let index = self.tip.frontier.size();
@@ -53,10 +59,15 @@ impl Draft<'_> {
         {
             // The map was checked against all of `tags` at the start, so a row that it does not know was put there since.
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                self.uncharge();
+                if !begun {
+                    self.uncharge();
+                }
                 return Err(corrupt(format!("the row of `{name}:{tag}`")).into());
             }
             other => other?,
+        }
+        if begun {
+            store::delete_pending(self.terms.connection, &key)?;
         }
         let record = self.append_record(key, &leaf)?;
         self.keep(name, manifest, Some(record.index()))?;
@@ -107,6 +118,29 @@ impl Draft<'_> {
         manifest: &ManifestBytes,
         reason: &Reason,
     ) -> Result<Appended, Failure> {
+        let key = self.stands(name, tag, old, manifest)?;
+        let time = self.time(None, false)?;
+        self.room()?;
+        store::delete_pending(self.terms.connection, &key)?;
+        let leaf = Leaf::Supersede {
+            name: name.clone(),
+            tag: tag.clone(),
+            old: *old,
+            new: manifest.digest(),
+            time,
+            reason: reason.clone(),
+        };
+        self.change(key, &leaf, true, Some((name, manifest)))
+    }
+
+    /// The key of a re-pin that this log takes.
+    pub(super) fn stands(
+        &self,
+        name: &Name,
+        tag: &Tag,
+        old: &Sha256Digest,
+        manifest: &ManifestBytes,
+    ) -> Result<TagKey, Failure> {
         self.operator()?;
         let key = TagKey::of(name, tag);
         let current = self.current(&key)?;
@@ -119,17 +153,7 @@ impl Draft<'_> {
         if !stands {
             return Err(AppendError::NotCurrent { name: format!("{name}:{tag}"), current }.into());
         }
-        let time = self.time(None, false)?;
-        self.room()?;
-        let leaf = Leaf::Supersede {
-            name: name.clone(),
-            tag: tag.clone(),
-            old: *old,
-            new: manifest.digest(),
-            time,
-            reason: reason.clone(),
-        };
-        self.change(key, &leaf, true, Some((name, manifest)))
+        Ok(key)
     }
 
     pub(super) fn thaw(
@@ -205,6 +229,16 @@ impl Draft<'_> {
             self.kept += 1;
         }
         Ok(())
+    }
+}
+
+/// What was signed to be said in public may be there: the tag means that and nothing else.
+fn refuse_another(seen: &Observation, begun: Option<&Pending>) -> Result<(), AppendError> {
+    match begun {
+        Some(begun) if begun.digest != seen.manifest.digest() => {
+            Err(AppendError::Begun { name: format!("{}:{}", seen.name, seen.tag), digest: begun.digest })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use taglog::{SupersedeRule, TagKey};
 
 use super::{AdminError, Command, Outcome};
 use crate::config::Config;
-use crate::evidence::{Records, repin};
+use crate::evidence::{Records, Repin, repin};
 
 /// For re-pins that are logged in public first.
 #[derive(Clone, Copy)]
@@ -32,18 +32,15 @@ pub(super) async fn execute(
             let record = current(ledger, &tag)?;
             let old = record.digest();
             let manifest = fetch(ledger, upstream, &tag.name, digest).await?;
-            let evidence = match public.filter(|public| public.config.publishes(tag.name.host())) {
-                None => None,
-                Some(Public { config, records }) => {
-                    let origin = (!config.ephemeral).then(|| ledger.origin().to_owned());
-                    Some(repin(records, &tag, &record, &manifest, reason.as_str(), origin).await?)
+            let submission = match public.filter(|public| public.config.publishes(tag.name.host())) {
+                None => {
+                    let TagName { name, tag: of } = tag.clone();
+                    Submission::Supersede { name, tag: of, old, manifest, reason }
                 }
-            };
-            let TagName { name, tag: of } = tag.clone();
-            let submission = Submission::Supersede { name, tag: of, old, manifest, reason };
-            let submission = match evidence {
-                Some(evidence) => Submission::Evidenced { submission: Box::new(submission), evidence },
-                None => submission,
+                Some(Public { records, .. }) => {
+                    let asked = Repin { tag: &tag, current: &record, manifest, reason };
+                    repin(records, ledger, asked).await?
+                }
             };
             (tag, submission, old)
         }

@@ -89,6 +89,36 @@ pub enum AdminError {
     /// Whether the log is whole cannot be asked.
     #[error(transparent)]
     Witnesses(#[from] CosigningError),
+    /// Another re-pin was begun, and may be in Rekor already.
+    #[error(
+        "a re-pin of `{tag}` to `{digest}` was begun, and may be logged in public already; finish it first: `tlogistry supersede {tag} {digest} --reason TEXT`"
+    )]
+    Begun {
+        /// The tag.
+        tag: String,
+        /// What it would mean then.
+        digest: Sha256Digest,
+    },
+    /// What the re-pin would follow in public is kept and fails its check.
+    #[error(
+        "the bundle of the record of `{tag}` in log entry {index} fails its check, so a re-pin in public could not say what it follows; with `[sigstore] mode = \"off\"` it is re-pinned in our own log alone"
+    )]
+    Unproved {
+        /// The tag.
+        tag: String,
+        /// The leaf.
+        index: u64,
+    },
+    /// What the re-pin would follow in public cannot be read.
+    #[error(
+        "Rekor has a record of `{tag}` by this identity in entry {entry} that cannot be read, so a re-pin in public could not say what it follows; with `[sigstore] mode = \"off\"` it is re-pinned in our own log alone"
+    )]
+    Unreadable {
+        /// The tag.
+        tag: String,
+        /// Its UUID.
+        entry: String,
+    },
     /// The log does not take it.
     #[error(transparent)]
     Append(#[from] AppendError),

@@ -52,6 +52,12 @@ pub(super) fn refuse(config: &Config) -> Result<(), ConfigError> {
             "name a directory, or have records kept in Rekor with `[sigstore] mode = \"per-tag\"`",
         );
     }
+    if config.ephemeral && config.sigstore.as_ref().is_some_and(|sigstore| !sigstore.searchable) {
+        return refused(
+            "`data_dir = \"ephemeral\"` finds records again by the index of a Rekor v1, and `sigstore.signing_config` has a v2 written to".to_owned(),
+            "name a Rekor v1 alone in it, or with `sigstore.rekor_url`; or name a directory",
+        );
+    }
     if config.ephemeral && config.upstreams.iter().any(|(host, _)| !config.publishes(host)) {
         return refused(
             "with `data_dir = \"ephemeral\"` an upstream whose records are not logged in Rekor is forgotten with the process".to_owned(),

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::listing::{Allowed, UpstreamsMode};
 use super::proxies::{AddressHeader, Network};
-use super::sigstore::{Adopted, SigstoreMode};
+use super::sigstore::{Adopted, FormerSigner, SigstoreMode};
 use super::values::{BlobMode, ByteSize, LogFormat, Publish, RefusalCode, Span, Supersede};
 use crate::policy::{Action, Expression, Mode, OnGone, OnMove, OnYoung, Pattern};
 
@@ -193,6 +193,12 @@ pub(super) struct SigstoreTable {
     pub(super) search_time: Option<Span>,
     /// Between two checkpoints that are logged with `anchor`; default `1h`.
     pub(super) anchor_every: Option<Span>,
+    /// Names that logs under this identity had before, or have beside this one; default none but the predecessor's.
+    #[serde(default)]
+    pub(super) former_origins: Vec<String>,
+    /// Who signed before, and is still believed to have.
+    #[serde(default)]
+    pub(super) former: Vec<FormerSigner>,
     /// Whose records of the original program are adopted; default nobody's.
     #[serde(default)]
     pub(super) adopt: Vec<Adopted>,

@@ -179,7 +179,7 @@ fn resolve(
     };
     let ephemeral = file.data_dir.as_deref() == Some(Path::new(EPHEMERAL));
     let data_dir = match file.data_dir {
-        Some(_) if ephemeral => std::env::temp_dir().join(format!("tlogistry-{}", std::process::id())),
+        Some(_) if ephemeral => ephemeral_dir()?,
         Some(directory) => directory,
         None => default_data_dir(environment).ok_or(ConfigError::NoDataDirectory)?,
     };
@@ -239,7 +239,7 @@ fn resolve(
             next_key_file: file.log.next_key_file,
             guard_file: file.log.guard_file,
         },
-        limits: limits(&file.limits),
+        limits: limits(&file.limits, ephemeral),
         sigstore: sigstore(file.sigstore, &data_dir, environment)?,
         ephemeral,
         policy: Policy::new(rules, defaults),
@@ -318,8 +318,12 @@ fn policy_file(key: &'static str, path: &Path) -> Result<(PathBuf, tlog::Policy)
     Ok((path.to_owned(), policy))
 }
 
-fn limits(table: &LimitsTable) -> Limits {
-    let unless = Budgets::default();
+fn limits(table: &LimitsTable, ephemeral: bool) -> Limits {
+    let unless = match ephemeral {
+        // Often in memory, as on Cloud Run, and of some hundred megabytes.
+        true => Budgets { min_free: 64 << 20, manifest_bytes_per_day: 128 << 20, ..Budgets::default() },
+        false => Budgets::default(),
+    };
     let rate = table.requests_per_client_per_second.unwrap_or(0);
     let bytes = |size: &Option<ByteSize>, unless| size.as_ref().map_or(unless, |size| size.0);
     Limits {
@@ -366,6 +370,16 @@ fn default_url(listen: SocketAddr, tls: bool) -> Result<Url, ConfigError> {
         listen.to_string()
     };
     parse_url(&format!("{scheme}://{host}")).map_err(|message| ConfigError::Flag { flag: "listen", message })
+}
+
+/// A name that nobody else on this machine can have taken before; it is made, by its owner alone, at the start.
+fn ephemeral_dir() -> Result<PathBuf, ConfigError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| ConfigError::Refused {
+        message: format!("`data_dir = \"ephemeral\"` needs random bytes, and there are none: {error}"),
+        hint: "name a directory".to_owned(),
+    })?;
+    Ok(std::env::temp_dir().join(format!("tlogistry-{:032x}", u128::from_ne_bytes(bytes))))
 }
 
 fn default_data_dir(environment: &Environment<'_>) -> Option<PathBuf> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sigstore::{
-    Identity, IdentitySource, SearchBudget, Settings, SignerSource, Subject, TrustSource, TufRepository,
+    Former, Identity, IdentitySource, SearchBudget, Settings, SignerSource, Subject, TrustSource,
+    TufRepository,
 };
 use url::Url;
 
@@ -45,6 +46,10 @@ pub struct SigstoreConfig {
     pub settings: Settings,
     /// Between two checkpoints that are logged.
     pub anchor_every: Duration,
+    /// Names of other logs under this identity, whose records are told from ours.
+    pub former_origins: Vec<String>,
+    /// What is logged can be searched for, as far as the configuration tells: a Rekor v2 has no index.
+    pub searchable: bool,
 }
 
 /// One of `adopt`.
@@ -53,6 +58,36 @@ pub struct SigstoreConfig {
 pub(super) struct Adopted {
     identity: String,
     issuer: String,
+}
+
+/// One of `former`: `identity` and `issuer`, or `key_file`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum FormerSigner {
+    Workload(Adopted),
+    Key(FormerKey),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FormerKey {
+    /// The public key, as PEM.
+    key_file: PathBuf,
+}
+
+impl From<Adopted> for Identity {
+    fn from(named: Adopted) -> Self {
+        Self { subject: Subject::of_text(&named.identity), issuer: named.issuer }
+    }
+}
+
+impl From<FormerSigner> for Former {
+    fn from(signer: FormerSigner) -> Self {
+        match signer {
+            FormerSigner::Workload(named) => Self::Workload(named.into()),
+            FormerSigner::Key(key) => Self::Key(key.key_file),
+        }
+    }
 }
 
 pub(super) fn sigstore(
@@ -101,35 +136,47 @@ pub(super) fn sigstore(
         .map(|(subject, issuer)| Identity { subject: Subject::of_text(&subject), issuer });
     let signer = signer(table.key_file, table.token_file, table.token_command, &set)?;
     let search = SearchBudget::default();
+    let rekor_url = url(table.rekor_url, "REKOR_URL")?;
     Ok(Some(SigstoreConfig {
         mode,
+        former_origins: table.former_origins,
+        searchable: rekor_url.is_some() || has_an_index(&trust),
         settings: Settings {
             signer,
             identity,
+            former: table.former.into_iter().map(Former::from).collect(),
             trust,
             fulcio_url: url(table.fulcio_url, "FULCIO_URL")?,
-            rekor_url: url(table.rekor_url, "REKOR_URL")?,
+            rekor_url,
             audience: table.audience.or_else(|| set("AUDIENCE")).unwrap_or_else(|| "sigstore".to_owned()),
             fulcio_timeout: span(table.fulcio_timeout, "FULCIO_TIMEOUT", 30)?,
             rekor_timeout: span(table.rekor_timeout, "REKOR_TIMEOUT", 30)?,
             // Known when the log is open.
             log_origin: None,
+            heads: Some(data_dir.join("sigstore").join("heads.json")),
             store_attestation: table.store_attestation.unwrap_or(false),
             search: SearchBudget {
                 entries: table.search_entries.unwrap_or(search.entries),
                 time: table.search_time.map_or(search.time, |span| span.0),
             },
-            adopt_original: table
-                .adopt
-                .into_iter()
-                .map(|adopted| Identity {
-                    subject: Subject::of_text(&adopted.identity),
-                    issuer: adopted.issuer,
-                })
-                .collect(),
+            adopt_original: table.adopt.into_iter().map(Identity::from).collect(),
         },
         anchor_every: table.anchor_every.map_or(Duration::from_secs(60 * 60), |span| span.0),
     }))
+}
+
+/// Whether a Rekor v1 is written to: where the signing configuration names a v2 as well, and no end of it, that is written
+/// to. What cannot be read is told by whoever uses it.
+fn has_an_index(trust: &TrustSource) -> bool {
+    let TrustSource::Files { signing_config, .. } = trust else { return true };
+    let text = std::fs::read_to_string(signing_config).ok();
+    let json = text.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let logs = json.as_ref().and_then(|json| json.get("rekorTlogUrls")?.as_array());
+    let is_newer = |log: &serde_json::Value| {
+        log.get("majorApiVersion").and_then(serde_json::Value::as_u64).is_some_and(|version| version > 1)
+            && log.pointer("/validFor/end").is_none()
+    };
+    !logs.is_some_and(|logs| logs.iter().any(is_newer))
 }
 
 /// Two keys that stand together or not at all.

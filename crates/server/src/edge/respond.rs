@@ -218,7 +218,7 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         Error::TooManyAttempts { .. } | Error::TooManyRequests { .. } | Error::Untaken => {
             (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
         }
-        Error::LoginsBusy | Error::Evidence { .. } => {
+        Error::LoginsBusy | Error::Evidence { .. } | Error::Unsearched { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable)
         }
         Error::Upstream { what, source, .. } => upstream_status(*what, source),

@@ -10,7 +10,7 @@ use oci::{Descriptor, Digest, ManifestType, Name, Sha256Digest};
 use sigstore::Statement;
 use sigstore::referrer::{self, BUNDLE_TYPE, Referred};
 
-use super::Records;
+use super::{Records, subject};
 use crate::app::App;
 use crate::edge::respond::rfc3339;
 use crate::error::Error;
@@ -44,12 +44,14 @@ pub(crate) fn referrers(app: &App, name: &Name, digest: &Digest) -> Result<Vec<D
         artifact_type: Some(BUNDLE_TYPE.to_owned()),
         annotations: referrer::annotations(&rfc3339(artifact.time)).into_iter().collect::<BTreeMap<_, _>>(),
     };
-    Ok(artifacts(app, name, digest)?.into_iter().map(describe).collect())
+    let Digest::Sha256(sha256) = digest else { return Ok(Vec::new()) };
+    Ok(artifacts(app, name, &subject(name, sha256))?.into_iter().map(describe).collect())
 }
 
 /// The artifact's manifest, if this is the digest of one.
 pub(crate) fn by_manifest(app: &App, name: &Name, digest: &Digest) -> Result<Option<Manifest>, Error> {
-    let found = artifacts(app, name, digest)?;
+    let Digest::Sha256(sha256) = digest else { return Ok(None) };
+    let found = artifacts(app, name, sha256.as_bytes())?;
     let found =
         found.into_iter().find(|artifact| Digest::from(Sha256Digest::of(&artifact.manifest)) == *digest);
     Ok(found
@@ -61,23 +63,24 @@ pub(crate) fn blob(app: &App, name: &Name, digest: &Digest) -> Result<Option<Byt
     if app.evidence.is_some() && *digest == Digest::from(Sha256Digest::of(referrer::EMPTY)) {
         return Ok(Some(Bytes::from_static(referrer::EMPTY)));
     }
-    let found = artifacts(app, name, digest)?;
+    let Digest::Sha256(sha256) = digest else { return Ok(None) };
+    let found = artifacts(app, name, sha256.as_bytes())?;
     Ok(found
         .into_iter()
         .map(|artifact| artifact.bundle)
         .find(|bundle| Digest::from(Sha256Digest::of(bundle)) == *digest))
 }
 
-/// Artifacts of this name that this hash is an id of. Documents of the original program are no bundles, and no artifacts.
-fn artifacts(app: &App, name: &Name, digest: &Digest) -> Result<Vec<Artifact>, Error> {
-    let (Some(records), Digest::Sha256(id)) = (&app.evidence, digest) else { return Ok(Vec::new()) };
+/// Artifacts of this name with this id. Documents of the original program are no bundles, and no artifacts.
+fn artifacts(app: &App, name: &Name, id: &[u8; 32]) -> Result<Vec<Artifact>, Error> {
+    let Some(records) = &app.evidence else { return Ok(Vec::new()) };
     let store = |source| {
-        let subject = format!("{name}@{digest}");
+        let subject = name.to_string();
         tracing::error!(reference = %subject, error = %source, "the evidence of a record cannot be read");
         Error::Store { subject, source: std::sync::Arc::new(source) }
     };
     let mut found = Vec::new();
-    for index in app.ledger.evidenced_by(id.as_bytes()).map_err(store)? {
+    for index in app.ledger.evidenced_by(id).map_err(store)? {
         let Some(entry) = app.ledger.entry(index).map_err(store)? else { continue };
         let Some(bundle) = app.ledger.evidence(index).map_err(store)? else { continue };
         found.extend(artifact(app, records, name, &entry, bundle));
@@ -90,7 +93,7 @@ fn artifact(app: &App, records: &Records, name: &Name, entry: &Entry, bundle: By
     if of != name {
         return None;
     }
-    let logged = records.at(entry.index, digest)?;
+    let logged = records.at(entry).filter(|logged| logged.signature_verified)?;
     let (media_type, size) = match &entry.leaf {
         taglog::Leaf::Tag(record) | taglog::Leaf::Seen(record) => (record.media_type, record.size),
         // A re-pin does not say them; its manifest is kept with it.

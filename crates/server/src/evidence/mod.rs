@@ -5,7 +5,9 @@
 
 mod anchor;
 pub(crate) mod artifact;
+mod begun;
 mod bundle;
+mod decided;
 mod repin;
 
 use std::collections::HashMap;
@@ -15,13 +17,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 use ledger::{Evidence, Ledger, Recorded};
-use oci::Sha256Digest;
+use oci::{Name, Sha256Digest};
 use sha2::{Digest as _, Sha256};
-use sigstore::{Entry, Error, Sigstore, Statement, Verified};
+use sigstore::{Consulted, Entry, Error, Sigstore, Statement, Verified};
+use taglog::Leaf;
 
 pub(crate) use self::anchor::keep_anchoring;
+pub(crate) use self::begun::Unlogged;
 pub(crate) use self::bundle::bundle;
-pub(crate) use self::repin::repin;
+pub(crate) use self::decided::{Own, decided, same};
+pub(crate) use self::repin::{Repin, repin};
 use crate::config::{Config, SigstoreConfig};
 
 /// Verified documents that are remembered; all are forgotten when there are more.
@@ -37,12 +42,19 @@ pub(crate) struct Logged {
     pub(crate) log: HeaderValue,
     pub(crate) statement: Statement,
     pub(crate) pae_hash: [u8; 32],
+    /// False for records of the original program, of which no signature is left.
+    pub(crate) signature_verified: bool,
 }
 
 /// The signer and what it knows.
 pub(crate) struct Records {
     pub(crate) sigstore: Sigstore,
     ledger: Ledger,
+    clock: ledger::Clock,
+    /// The name of our own log in statements; a log that goes with the process has none that means anything to the next.
+    log_origin: Option<String>,
+    /// Of other logs under this identity.
+    former_origins: Vec<String>,
     verified: Mutex<HashMap<u64, Option<Arc<Logged>>>>,
 }
 
@@ -59,24 +71,38 @@ impl Records {
         clock: ledger::Clock,
     ) -> Result<Self, Error> {
         let mut settings = sigstore.settings.clone();
-        // A log that goes with the process has no name that means anything to the next.
-        settings.log_origin = (!config.ephemeral).then(|| ledger.origin().to_owned());
-        let clock =
-            sigstore::Clock::by(move || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(clock.now()));
+        let log_origin = (!config.ephemeral).then(|| ledger.origin().to_owned());
+        settings.log_origin.clone_from(&log_origin);
+        let now = clock.clone();
+        let system =
+            sigstore::Clock::by(move || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(now.now()));
         Ok(Self {
-            sigstore: Sigstore::open(settings, clock)?,
+            sigstore: Sigstore::open(settings, system)?,
             ledger: ledger.clone(),
+            clock,
+            log_origin,
+            former_origins: former_origins(sigstore, ledger),
             verified: Mutex::default(),
         })
     }
 
-    /// What is verified of a record's document; nothing where there is none, or none that passes.
-    pub(crate) fn of(&self, record: &Recorded) -> Option<Arc<Logged>> {
-        self.at(record.index(), &record.digest())
+    /// What Rekor has of the reference of `candidate`, which it may say without its payload.
+    pub(crate) async fn consult(&self, candidate: &Statement) -> Result<Consulted, Error> {
+        // Another instance may keep a log, or none; what another log said of the same digest is no contradiction.
+        let others = self.former_origins.iter().cloned().map(Some).chain([None]);
+        let others = others.map(|log_origin| Statement { log_origin, ..candidate.clone() });
+        let candidates: Vec<Statement> = [candidate.clone()].into_iter().chain(others).collect();
+        self.sigstore.consult(&candidate.reference, &candidates).await
     }
 
-    /// The same by the index of its leaf.
-    pub(crate) fn at(&self, index: u64, digest: &Sha256Digest) -> Option<Arc<Logged>> {
+    /// What is verified of a record's document; nothing where there is none, or none that passes.
+    pub(crate) fn of(&self, record: &Recorded) -> Option<Arc<Logged>> {
+        self.at(record.entry())
+    }
+
+    /// The same by its leaf.
+    pub(crate) fn at(&self, entry: &ledger::Entry) -> Option<Arc<Logged>> {
+        let (index, (name, tag, digest)) = (entry.index, entry.leaf.current()?);
         if let Some(known) = self.lock().get(&index) {
             return known.clone();
         }
@@ -89,13 +115,15 @@ impl Records {
             }
         };
         match self.sigstore.verify(&document) {
-            Ok(verified) if verified.statement.digest == *digest => {
-                self.remember(index, logged(&verified).map(Arc::new))
-            }
-            Ok(_) => {
-                tracing::error!(index, "the evidence of a record is about another digest");
+            Ok(Verified { statement, .. })
+                if statement.digest != *digest
+                    || statement.reference != format!("{name}:{tag}")
+                    || !self.is_of_our_log(&statement) =>
+            {
+                tracing::error!(index, "the evidence of a record is about another one");
                 self.remember(index, None)
             }
+            Ok(verified) => self.remember(index, logged(&verified).map(Arc::new)),
             // Not known yet by what to check it; asked again next time.
             Err(error @ (Error::NoIdentity | Error::TrustExpired { .. })) => {
                 tracing::debug!(index, %error, "the evidence of a record cannot be checked yet");
@@ -106,6 +134,10 @@ impl Records {
                 self.remember(index, None)
             }
         }
+    }
+
+    fn is_of_our_log(&self, statement: &Statement) -> bool {
+        self.log_origin.as_ref().zip(statement.log_origin.as_ref()).is_none_or(|(ours, its)| ours == its)
     }
 
     fn remember(&self, index: u64, logged: Option<Arc<Logged>>) -> Option<Arc<Logged>> {
@@ -134,24 +166,45 @@ impl Records {
     }
 }
 
+/// What the configuration names, and the log that ours continues.
+fn former_origins(sigstore: &SigstoreConfig, ledger: &Ledger) -> Vec<String> {
+    let mut origins = sigstore.former_origins.clone();
+    if let Ok(Some(ledger::Entry { leaf: Leaf::Log { previous: Some(previous), .. }, .. })) = ledger.entry(0)
+    {
+        origins.push(previous.origin);
+    }
+    origins
+}
+
 fn logged(verified: &Verified) -> Option<Logged> {
     Some(Logged {
         entry: verified.entry.clone(),
         log: HeaderValue::from_str(&verified.entry.log).ok()?,
         statement: verified.statement.clone(),
         pae_hash: verified.pae_hash,
+        signature_verified: verified.signature_verified,
     })
 }
 
-/// What is kept with the record that this document is about: asked for by what was signed, by the manifest's digest, by its
-/// own, and by that of the artifact that it becomes.
-pub(crate) fn document(verified: &Verified, media_type: &str, size: u64) -> Evidence {
+/// By which the documents about a manifest under one name are asked for: anybody can give an image further names.
+pub(crate) fn subject(name: &Name, digest: &Sha256Digest) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(name.as_str())
+        .chain_update([0])
+        .chain_update(digest.as_bytes())
+        .finalize()
+        .into()
+}
+
+/// What is kept with the record that this document is about: asked for by what was signed, by its name and the manifest's
+/// digest, by its own digest, and by that of the artifact that it becomes.
+pub(crate) fn document(verified: &Verified, name: &Name, media_type: &str, size: u64) -> Evidence {
     let artifact =
         artifact::manifest(&verified.bundle, &verified.statement, media_type, size, verified.entry.time);
     Evidence {
         ids: vec![
             verified.pae_hash,
-            *verified.statement.digest.as_bytes(),
+            subject(name, &verified.statement.digest),
             Sha256::digest(&verified.bundle).into(),
             Sha256::digest(&artifact).into(),
         ],

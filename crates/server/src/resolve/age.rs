@@ -94,7 +94,7 @@ fn known(app: &App, ask: &Ask, history: &[Entry]) -> Vec<Known> {
             since: before.as_ref().map_or(time, |before| before.since),
             vetted: vetted || before.is_some_and(|before| before.vetted),
             head: RecordHead {
-                logged: app.evidence.as_ref().and_then(|evidence| evidence.at(entry.index, &digest)),
+                logged: app.evidence.as_ref().and_then(|evidence| evidence.at(entry)),
                 name: ask.name.clone(),
                 tag: ask.tag.clone(),
                 digest,

@@ -6,26 +6,36 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ledger::{Appended, Evidence, ManifestBytes, Observation, Recorded, Submission};
+use taglog::TagKey;
 
 use super::verdict::{Verdict, verdict};
 use super::{Ask, Manifest, Served, head, publicly, recheck};
 use crate::app::App;
 use crate::error::Error;
+use crate::evidence::Records;
 use crate::policy::Action;
 
 /// Records what upstream serves for a tag that has no record.
 pub(super) async fn record(app: &Arc<App>, ask: &Ask) -> Result<Served, Error> {
     app.metrics.stored(false);
-    if let Some(records) = &app.evidence
-        && ask.decision.action == Action::Freeze
-        && app.config.publishes(ask.name.host())
-    {
-        return publicly::record(app, ask, records).await;
+    if let Some(records) = in_public(app, ask)? {
+        return publicly::record(app, ask, records, None, None).await;
     }
     let fetched = app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?;
     let freeze =
         matches!(verdict(None, ask.decision.action, fetched.digest), Verdict::FirstSeen { freeze: true });
     append(app, ask, fetched, freeze, None, None).await
+}
+
+/// Where records of the tag are logged in public as well: what was begun there is finished whatever the policy says now.
+pub(super) fn in_public<'a>(app: &'a App, ask: &Ask) -> Result<Option<&'a Arc<Records>>, Error> {
+    let Some(records) = app.evidence.as_ref().filter(|_| app.config.publishes(ask.name.host())) else {
+        return Ok(None);
+    };
+    let key = TagKey::of(&ask.name, &ask.tag);
+    let wanted = ask.decision.action == Action::Freeze
+        || app.ledger.pending(&key).map_err(|source| ask.store(source))?.is_some();
+    Ok(wanted.then_some(records))
 }
 
 /// Appends a record of what was fetched and serves it; whoever recorded the tag first wins.

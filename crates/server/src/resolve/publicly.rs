@@ -5,79 +5,87 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use ledger::{Appended, Evidence, ManifestBytes, Observation, Pending, Submission};
-use oci::{ManifestSelector, ManifestType, Sha256Digest};
-use sigstore::{Action, Consulted, Prepared, Statement, Verified};
+use ledger::{Appended, Evidence, ManifestBytes, Observation, Pending, Recorded, Submission};
+use oci::{ManifestSelector, Sha256Digest};
+use sigstore::{Action, Consulted, Statement, Verified};
 use taglog::TagKey;
 use upstream::FetchedManifest;
 
 use super::{Ask, Served, first_sight, recheck};
 use crate::app::App;
 use crate::error::{Error, What};
-use crate::evidence::{Records, document};
+use crate::evidence::{Own, Records, Unlogged, decided, document, same};
 
-/// Records a tag that neither our log nor anybody else has served, or adopts what Rekor has of it.
-pub(super) async fn record(app: &Arc<App>, ask: &Ask, records: &Arc<Records>) -> Result<Served, Error> {
-    let key = TagKey::of(&ask.name, &ask.tag);
-    let (fetched, prepared, is_current) =
-        match app.ledger.pending(&key).map_err(|source| ask.store(source))? {
-            Some(pending) => resume(app, ask, pending).await?,
-            None => {
-                let fetched =
-                    app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?;
-                let statement = statement(app, ask, &fetched);
-                if let Some(known) = decided(ask, consult(ask, records, &statement).await?, None)? {
-                    return adopt(app, ask, known, fetched).await;
-                }
-                let prepared =
-                    records.sigstore.sign(&statement).await.map_err(|source| ask.evidence(source))?;
-                match pend(app, ask, &fetched, &prepared, None).await? {
-                    Appended::Pending(pending) if pending.digest == fetched.digest => {
-                        (fetched, stored(ask, &pending)?, true)
-                    }
-                    Appended::Pending(pending) => resume(app, ask, pending).await?,
-                    Appended::Existing(record) => return recheck::settle(app, ask, record, fetched).await,
-                    _ => return Err(Error::Internal),
-                }
-            }
-        };
-    let verified = submit(app, ask, records, &fetched, prepared).await?;
-    // Whoever was earlier decides, even if the index did not have it before.
-    let again = consult(ask, records, &verified.statement).await?;
-    let known = decided(ask, again, Some(verified))?.ok_or(Error::Internal)?;
-    if known.statement.digest != fetched.digest {
-        return adopt(app, ask, known, fetched).await;
-    }
-    let evidence = document(&known, fetched.manifest.media_type.as_str(), fetched.bytes.len() as u64);
-    if is_current {
-        return first_sight::append(app, ask, fetched, true, None, Some(evidence)).await;
-    }
-    // Upstream may have moved it since it was begun.
-    let manifest = manifest(ask, fetched.bytes, fetched.manifest.media_type)?;
-    let record = append(app, ask, manifest, fetched.date, evidence).await?;
-    recheck::against_upstream(app, ask, key, record).await
+/// What was begun.
+struct Begun {
+    fetched: FetchedManifest,
+    /// Upstream serves it now.
+    is_current: bool,
+    pending: Pending,
+    /// By this call.
+    just_now: bool,
 }
 
-fn manifest(ask: &Ask, bytes: Bytes, media_type: ManifestType) -> Result<ManifestBytes, Error> {
-    ManifestBytes::new(bytes, Some(media_type.as_str())).map_err(|source| ask.upstream(source.into()))
+/// Records a tag that nobody has frozen yet, or adopts what Rekor has of it. `fetched` is what upstream serves, if it was
+/// asked already; `before` is the record of an observed tag.
+pub(super) async fn record(
+    app: &Arc<App>,
+    ask: &Ask,
+    records: &Arc<Records>,
+    fetched: Option<FetchedManifest>,
+    before: Option<&Arc<Recorded>>,
+) -> Result<Served, Error> {
+    let key = TagKey::of(&ask.name, &ask.tag);
+    let begun = match app.ledger.pending(&key).map_err(|source| ask.store(source))? {
+        Some(pending) => resume(app, ask, pending).await?,
+        None => {
+            let fetched = match fetched {
+                Some(fetched) => fetched,
+                None => app.fetch_tag(&ask.name, &ask.tag).await.map_err(|source| ask.upstream(source))?,
+            };
+            let statement = statement(app, ask, &fetched);
+            let found = consult(app, ask, records, &statement).await?;
+            if let Some(known) = decides(ask, found, None)? {
+                return serve(app, ask, &known, fetched, true, false, before).await;
+            }
+            let began = records.begin(&observation(app, ask, &fetched)?, &statement, None).await;
+            match began.map_err(|error| unlogged(ask, before, error))? {
+                (prepared, Appended::Pending(pending)) if pending.digest == fetched.digest => {
+                    let just_now = pending.prepared == prepared.to_bytes();
+                    Begun { fetched, is_current: true, pending, just_now }
+                }
+                (_, Appended::Pending(pending)) => resume(app, ask, pending).await?,
+                (_, Appended::Existing(record)) => {
+                    return recheck::settle(app, ask, record, fetched).await;
+                }
+                _ => return Err(Error::Internal),
+            }
+        }
+    };
+    let Begun { fetched, is_current, pending, just_now } = begun;
+    let (submission, expected) = (observation(app, ask, &fetched)?, statement(app, ask, &fetched));
+    let logged = records.log(&submission, pending, &expected).await;
+    let own = logged.map_err(|error| unlogged(ask, before, error))?;
+    // Whoever was earlier decides, even if the index did not have it before.
+    let again = consult(app, ask, records, &own.statement).await?;
+    let known = decides(ask, again, Some(Own { verified: own.clone(), just_now }))?.ok_or(Error::Internal)?;
+    let first_seen = same(&known, &own);
+    serve(app, ask, &known, fetched, is_current, first_seen, before).await
 }
 
 /// Goes on with what was about to be recorded when the process ended, or with what somebody else began.
-async fn resume(
-    app: &Arc<App>,
-    ask: &Ask,
-    pending: Pending,
-) -> Result<(FetchedManifest, Prepared, bool), Error> {
-    let prepared = stored(ask, &pending)?;
-    Ok((fetch(app, ask, pending.digest).await?, prepared, false))
+async fn resume(app: &Arc<App>, ask: &Ask, pending: Pending) -> Result<Begun, Error> {
+    let fetched = fetch(app, ask, pending.digest).await?;
+    Ok(Begun { fetched, is_current: false, pending, just_now: false })
 }
 
-fn stored(ask: &Ask, pending: &Pending) -> Result<Prepared, Error> {
-    Prepared::from_bytes(&pending.prepared).map_err(|source| ask.evidence(source))
-}
-
+/// From our store, which keeps what was begun; else from upstream.
 async fn fetch(app: &Arc<App>, ask: &Ask, digest: Sha256Digest) -> Result<FetchedManifest, Error> {
+    if let Some(stored) = app.ledger.manifest(&ask.name, &digest).map_err(|source| ask.store(source))? {
+        let manifest = oci::Manifest::validate(&stored.bytes, Some(stored.media_type.as_str()))
+            .map_err(|source| ask.upstream(source.into()))?;
+        return Ok(FetchedManifest { bytes: stored.bytes.clone(), digest, manifest, date: None });
+    }
     let selector = ManifestSelector::Digest(digest.into());
     app.fetch(&ask.name, &selector).await.map_err(|source| Error::Upstream {
         what: What::Manifest,
@@ -98,124 +106,84 @@ fn statement(app: &App, ask: &Ask, fetched: &FetchedManifest) -> Statement {
     }
 }
 
-async fn consult(ask: &Ask, records: &Records, candidate: &Statement) -> Result<Consulted, Error> {
-    // Another instance may keep a log, or none.
-    let without = Statement { log_origin: None, ..candidate.clone() };
-    let candidates = [candidate.clone(), without];
-    records.sigstore.consult(&ask.reference(), &candidates).await.map_err(|source| ask.evidence(source))
-}
-
-async fn pend(
-    app: &App,
-    ask: &Ask,
-    fetched: &FetchedManifest,
-    prepared: &Prepared,
-    replaces: Option<&Prepared>,
-) -> Result<Appended, Error> {
-    let submission = Submission::Pend {
+fn observation(app: &App, ask: &Ask, fetched: &FetchedManifest) -> Result<Submission, Error> {
+    let media_type = fetched.manifest.media_type;
+    let manifest = ManifestBytes::new(fetched.bytes.clone(), Some(media_type.as_str()))
+        .map_err(|source| ask.upstream(source.into()))?;
+    Ok(Submission::Record(Observation {
+        freeze: true,
         name: ask.name.clone(),
         tag: ask.tag.clone(),
-        pending: Pending { digest: fetched.digest, prepared: prepared.to_bytes().into() },
-        replaces: replaces.map(|replaced| replaced.to_bytes().into()),
-    };
-    app.ledger.append(submission).await.map_err(|source| ask.not_recorded(false, source))
+        manifest,
+        upstream_date: fetched.date,
+        client: Some(ask.client),
+        upstream: app.upstream.label(ask.name.host()).to_owned(),
+    }))
 }
 
-/// Logs what was signed. A certificate that ended in between, without an entry, is the one reason to sign anew.
-async fn submit(
-    app: &App,
-    ask: &Ask,
-    records: &Records,
-    fetched: &FetchedManifest,
-    prepared: Prepared,
-) -> Result<Verified, Error> {
-    match records.sigstore.submit(&prepared).await {
-        Err(sigstore::Error::CertificateEnded) => {}
-        outcome => return outcome.map_err(|source| ask.evidence(source)),
+async fn consult(app: &App, ask: &Ask, records: &Records, candidate: &Statement) -> Result<Consulted, Error> {
+    let found = records.consult(candidate).await.map_err(|source| ask.evidence(source))?;
+    // Rekor is all that such a service remembers by: what cannot be asked is not "never recorded".
+    if app.config.ephemeral && !found.searched {
+        tracing::error!(reference = %ask.reference(), "Rekor has no index that could be asked, and there is no disk");
+        return Err(Error::Unsearched { reference: ask.reference() });
     }
-    let statement = prepared.statement().map_err(|source| ask.evidence(source))?;
-    let anew = records.sigstore.sign(&statement).await.map_err(|source| ask.evidence(source))?;
-    match pend(app, ask, fetched, &anew, Some(&prepared)).await? {
-        Appended::Pending(pending) if pending.prepared == anew.to_bytes() => {
-            records.sigstore.submit(&anew).await.map_err(|source| ask.evidence(source))
-        }
-        // Somebody else went on with it.
-        _ => Err(ask.evidence(sigstore::Error::CertificateEnded)),
+    Ok(found)
+}
+
+fn decides(ask: &Ask, found: Consulted, own: Option<Own>) -> Result<Option<Verified>, Error> {
+    let reference = ask.reference();
+    decided(&reference, found, own).map_err(|entry| Error::Contradicted { reference, entry })
+}
+
+fn unlogged(ask: &Ask, before: Option<&Arc<Recorded>>, error: Unlogged) -> Error {
+    match error {
+        Unlogged::Sigstore(source) => ask.evidence(source),
+        Unlogged::Append(source) => ask.not_recorded(before.is_some(), source),
     }
 }
 
-/// The record that decides: the earliest first one, and the re-pins that follow it. `own` is what was logged just now: the
-/// index may not have it yet, and has it without its timestamp.
-fn decided(ask: &Ask, found: Consulted, own: Option<Verified>) -> Result<Option<Verified>, Error> {
-    let mut records = found.records;
-    if let Some(own) = own {
-        records.retain(|record| record.pae_hash != own.pae_hash);
-        records.push(own);
-        records.sort_by_key(|record| (record.entry.time, record.entry.index));
-    }
-    let mut current = records.iter().find(|record| record.statement.previous.is_none());
-    if let Some(hidden) = found.unreadable.first() {
-        let earlier = current
-            .is_none_or(|record| (hidden.time, hidden.index) < (record.entry.time, record.entry.index));
-        if earlier {
-            tracing::error!(reference = %ask.reference(), uuid = %hidden.uuid, "Rekor has an earlier record of ours of another digest");
-            return Err(Error::Contradicted { reference: ask.reference(), entry: Box::new(hidden.clone()) });
-        }
-        tracing::warn!(reference = %ask.reference(), uuid = %hidden.uuid, "Rekor has a later record of ours of another digest");
-    }
-    while let Some(before) = current {
-        let next = records.iter().find(|record| {
-            record.statement.previous == Some(before.pae_hash)
-                && record.statement.sequence == before.statement.sequence + 1
-                && matches!(record.statement.action, Action::Supersede { .. })
-        });
-        match next {
-            Some(next) => current = Some(next),
-            None => return Ok(Some(before.clone())),
-        }
-    }
-    Ok(None)
-}
-
-/// Records what Rekor has, and only then looks at what upstream serves now.
-async fn adopt(
+/// Records what Rekor has, and only then looks at what upstream serves: `fetched`, if that `is_current`.
+async fn serve(
     app: &Arc<App>,
     ask: &Ask,
-    known: Verified,
+    known: &Verified,
     fetched: FetchedManifest,
+    is_current: bool,
+    first_seen: bool,
+    before: Option<&Arc<Recorded>>,
 ) -> Result<Served, Error> {
-    let (digest, uuid) = (known.statement.digest, known.entry.uuid.clone());
-    tracing::info!(reference = %ask.reference(), %digest, %uuid, "adopting a record of Rekor");
-    let bytes = if digest == fetched.digest { fetched.clone() } else { fetch(app, ask, digest).await? };
-    let evidence = document(&known, bytes.manifest.media_type.as_str(), bytes.bytes.len() as u64);
-    if digest == fetched.digest {
-        let served = first_sight::append(app, ask, fetched, true, None, Some(evidence)).await?;
-        // Somebody saw it before.
-        return Ok(Served { first_seen: false, ..served });
+    let digest = known.statement.digest;
+    if !first_seen {
+        let (uuid, signed) = (&known.entry.uuid, known.signature_verified);
+        tracing::info!(reference = %ask.reference(), %digest, %uuid, signed, "adopting a record of Rekor");
     }
-    let manifest = manifest(ask, bytes.bytes, bytes.manifest.media_type)?;
-    let record = append(app, ask, manifest, bytes.date, evidence).await?;
-    recheck::settle(app, ask, record, fetched).await
+    let bytes = if digest == fetched.digest { fetched.clone() } else { fetch(app, ask, digest).await? };
+    let (media_type, size) = (bytes.manifest.media_type.as_str(), bytes.bytes.len() as u64);
+    let evidence = document(known, &ask.name, media_type, size);
+    if is_current && digest == fetched.digest {
+        let served = first_sight::append(app, ask, fetched, true, before, Some(evidence)).await?;
+        return Ok(Served { first_seen: served.first_seen && first_seen, ..served });
+    }
+    let record = append(app, ask, &bytes, before, evidence).await?;
+    if is_current {
+        recheck::settle(app, ask, record, fetched).await
+    } else {
+        // Upstream may have moved it since it was begun.
+        recheck::against_upstream(app, ask, TagKey::of(&ask.name, &ask.tag), record).await
+    }
 }
 
 async fn append(
     app: &App,
     ask: &Ask,
-    manifest: ManifestBytes,
-    upstream_date: Option<i64>,
+    bytes: &FetchedManifest,
+    before: Option<&Arc<Recorded>>,
     evidence: Evidence,
-) -> Result<Arc<ledger::Recorded>, Error> {
-    let submission = Submission::Record(Observation {
-        freeze: true,
-        name: ask.name.clone(),
-        tag: ask.tag.clone(),
-        manifest,
-        upstream_date,
-        client: Some(ask.client),
-        upstream: app.upstream.label(ask.name.host()).to_owned(),
-    });
-    let submission = Submission::Evidenced { submission: Box::new(submission), evidence };
-    match app.ledger.append(submission).await.map_err(|source| ask.not_recorded(false, source))? {
+) -> Result<Arc<Recorded>, Error> {
+    let submission = Box::new(observation(app, ask, bytes)?);
+    let appended = app.ledger.append(Submission::Evidenced { submission, evidence }).await;
+    match appended.map_err(|source| ask.not_recorded(before.is_some(), source))? {
         Appended::Recorded(record) | Appended::Existing(record) => Ok(record),
         _ => Err(Error::Internal),
     }

@@ -13,7 +13,7 @@ use upstream::{ErrorKind, FetchedManifest};
 
 use super::dry_run::Refusal;
 use super::verdict::{Pinned, Verdict, verdict, wants_freezing};
-use super::{Ask, Served, as_recorded, dry_run, first_sight, head, pinned, recorded};
+use super::{Ask, Served, as_recorded, dry_run, first_sight, head, pinned, publicly, recorded};
 use crate::app::App;
 use crate::error::{Error, Moved};
 use crate::policy::{OnGone, OnMove};
@@ -87,14 +87,32 @@ pub(super) async fn settle(
         Verdict::FirstSeen { freeze } => {
             Box::pin(first_sight::append(app, ask, fetched, freeze, None, None)).await
         }
-        Verdict::FreezeNow => {
-            Box::pin(first_sight::append(app, ask, fetched, true, Some(&record), None)).await
-        }
+        Verdict::FreezeNow => Box::pin(freeze(app, ask, &record, fetched)).await,
         Verdict::Changed => {
             app.metrics.moved(false, false);
             Box::pin(first_sight::append(app, ask, fetched, false, Some(&record), None)).await
         }
         Verdict::Moved => moved(app, ask, &record, fetched).await,
+    }
+}
+
+/// An observed tag that is to be frozen, in public where its records are. What is recorded needs nobody else to answer: while
+/// that cannot be done it stays as it is.
+async fn freeze(
+    app: &Arc<App>,
+    ask: &Ask,
+    record: &Arc<Recorded>,
+    fetched: FetchedManifest,
+) -> Result<Served, Error> {
+    let Some(records) = first_sight::in_public(app, ask)? else {
+        return first_sight::append(app, ask, fetched, true, Some(record), None).await;
+    };
+    match publicly::record(app, ask, records, Some(fetched), Some(record)).await {
+        Err(Error::Evidence { .. } | Error::Unsearched { .. }) => {
+            let why = "this tag is to be frozen, which cannot be logged in public now";
+            recorded(app, ask, record, Some(format!("{why}; {}", as_recorded(record)))).await
+        }
+        outcome => outcome,
     }
 }
 

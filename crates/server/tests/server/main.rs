@@ -5,7 +5,11 @@ mod access;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod begun;
+#[cfg(test)]
 mod blobs;
+#[cfg(test)]
+mod bundles;
 #[cfg(test)]
 mod by_digest;
 #[cfg(test)]
@@ -15,7 +19,11 @@ mod conformance;
 #[cfg(test)]
 mod cosigning;
 #[cfg(test)]
+mod earliest;
+#[cfg(test)]
 mod edge;
+#[cfg(test)]
+mod ephemeral;
 #[cfg(test)]
 mod first_sight;
 #[cfg(test)]
@@ -47,7 +55,13 @@ mod recheck;
 #[cfg(test)]
 mod referrers;
 #[cfg(test)]
+mod renamed;
+#[cfg(test)]
+mod repins;
+#[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod sigstore_place;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]

@@ -10,36 +10,8 @@ use taglog::Reason;
 use testkit::sigstore::{Fault, Sigstore};
 use testkit::wire::Reply;
 
-use crate::place::{Place, Running, error, tag_name};
-
-/// A place whose service logs in public, and everything of Sigstore beside it.
-async fn public(more: &str, version: u32) -> (Place, Sigstore) {
-    let place = Place::new().await;
-    let services = Sigstore::start(place.directory.path(), &place.clock);
-    let tables = table(&services, more, version);
-    (place.tables(&tables), services)
-}
-
-fn table(services: &Sigstore, more: &str, version: u32) -> String {
-    let path = |name: &str| services.path(name).display().to_string();
-    format!(
-        "[sigstore]\nmode = \"per-tag\"\ntoken_file = \"{}\"\ntrusted_root = \"{}\"\nsigning_config = \"{}\"\n{more}",
-        path("token"),
-        path("trusted_root.json"),
-        path(&format!("signing_config.{version}.json"))
-    )
-}
-
-/// Another instance before the same registry and the same Sigstore, with an empty disk.
-async fn elsewhere(place: &Place, name: &str) -> Running {
-    let config = std::fs::read_to_string(place.directory.path().join("config.toml")).unwrap();
-    let data = place.directory.path().join(name);
-    let config = config.replace(&place.data_dir().display().to_string(), &data.display().to_string());
-    let path = place.directory.path().join(format!("{name}.toml"));
-    std::fs::write(&path, config).unwrap();
-    let config = Config::load(Flags { config: Some(path), ..Flags::default() }, &|_| None).unwrap();
-    place.start_with(config, place.surroundings()).await
-}
+use crate::place::{Place, error, tag_name};
+use crate::sigstore_place::{elsewhere, public, table};
 
 fn of_rekor(reply: &Reply) -> (Option<&str>, Option<&str>) {
     (reply.header("tlog-log"), reply.header("tlog-uuid"))
@@ -378,6 +350,8 @@ async fn a_bundle_that_fails_its_check_is_not_spoken_of_and_the_tag_is_served_al
     let other = tempfile::tempdir().unwrap();
     let others = Sigstore::start(other.path(), &place.clock);
     place.tables = table(&others, "", 1);
+    // Which is another log of the same name, and an operator has looked at that.
+    let _none_yet = std::fs::remove_file(place.data_dir().join("sigstore/heads.json"));
     let service = place.start().await;
     place.push("team/app", "v2");
     assert_eq!(service.pull("team/app", "v2").await.status, 200, "so that it is known who signs");

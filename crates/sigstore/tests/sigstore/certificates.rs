@@ -27,10 +27,27 @@ async fn a_certificate_that_is_not_ours_signs_nothing() {
         let place = Place::new();
         place.services.fault(fault);
         let signer = place.signer();
-        let prepared = signer.sign(&statement("a")).await.unwrap();
-        let error = signer.submit(&prepared).await.unwrap_err();
+        let error = signer.sign(&statement("a")).await.unwrap_err();
         assert!(matches!(error, Error::Verification { .. }), "{fault:?}: {error}");
+        assert_eq!(place.services.rekor().size(), 0);
+        place.services.heal();
+        signer.submit(&signer.sign(&statement("a")).await.unwrap()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_record_failed_with_signs_no_other() {
+    let place = Place::new();
+    let signer = place.signer();
+    let prepared = signer.sign(&statement("a")).await.unwrap();
+    place.services.fault(Fault::OtherTime);
+    assert!(signer.submit(&prepared).await.is_err());
+    place.services.heal();
+    signer.sign(&statement("b")).await.unwrap();
+    assert_eq!(place.services.certificates(), 2);
+    signer.submit(&prepared).await.unwrap();
+    signer.sign(&statement("c")).await.unwrap();
+    assert_eq!(place.services.certificates(), 2);
 }
 
 #[tokio::test]
@@ -124,4 +141,29 @@ async fn a_managed_key_signs_without_a_certificate() {
     let settings = Settings { signer: SignerSource::ManagedKey(path), ..place.settings() };
     let error = sigstore::Sigstore::open(settings, sigstore::Clock::default()).err().unwrap();
     assert!(error.to_string().contains("key.pem") && error.to_string().contains("P-256"), "{error}");
+}
+
+/// One Fulcio that hangs is waited for once, not once for each who waits.
+#[tokio::test]
+async fn who_waits_for_a_certificate_that_does_not_come_waits_together() {
+    let place = Place::new();
+    let hangs = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", hangs.local_addr().unwrap()).parse().unwrap();
+    let signer = place.with(Settings {
+        fulcio_url: Some(url),
+        fulcio_timeout: Duration::from_millis(20),
+        ..place.settings()
+    });
+    let waiting: Vec<_> = (0..4)
+        .map(|number: u32| {
+            let signer = signer.clone();
+            tokio::spawn(async move { signer.sign(&statement(&number.to_string())).await.is_err() })
+        })
+        .collect();
+    for one in waiting {
+        assert!(one.await.unwrap());
+    }
+    assert_eq!(signer.statistics().fulcio, 4, "one request, sent again three times");
+    assert!(signer.sign(&statement("later")).await.is_err());
+    assert_eq!(signer.statistics().fulcio, 8, "who comes later tries anew");
 }

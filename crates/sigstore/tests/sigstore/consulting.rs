@@ -1,6 +1,9 @@
 //! Searching: what the index says is checked, what strangers put there costs nothing but a bounded look.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use oci::Sha256Digest;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, SigningKey as _};
 use sigstore::{Action, Error, SearchBudget, Settings, Statement};
 use testkit::sigstore::{Fault, IDENTITY};
 
@@ -44,6 +47,20 @@ async fn a_record_whose_statement_was_kept_is_read_whatever_it_says() {
     assert!(found.unreadable.is_empty() && found.records.len() == 1, "{found:?}");
 }
 
+/// The entry alone was logged in time; what keeps its statement came later, and is no record itself.
+#[tokio::test]
+async fn a_statement_that_was_kept_after_its_certificates_end_is_read_for_the_entry_that_was_in_time() {
+    let place = Place::new();
+    let prepared = place.signer().sign(&statement("a")).await.unwrap();
+    let made = place.signer().submit(&prepared).await.unwrap();
+    place.clock.advance(std::time::Duration::from_secs(3_600));
+    place.attesting().submit(&prepared).await.unwrap();
+    assert_eq!(place.services.rekor().size(), 2);
+    let found = place.signer().consult(REFERENCE, &[statement("b")]).await.unwrap();
+    assert!(found.unreadable.is_empty(), "{found:?}");
+    assert_eq!(found.records[0].entry, made.entry);
+}
+
 /// [4]: the statement beside the log is what was logged, or it is nothing.
 #[tokio::test]
 async fn an_attestation_that_was_swapped_or_withheld_is_not_believed() {
@@ -83,6 +100,49 @@ async fn a_flood_beyond_the_budget_ends_the_search_with_an_error_that_passes() {
     let patient = SearchBudget { entries: 200, ..place.settings().search };
     let signer = place.with(Settings { search: patient, ..place.settings() });
     assert_eq!(signer.consult(REFERENCE, &[statement("a")]).await.unwrap().records.len(), 1);
+}
+
+/// An `intoto` 0.0.2 entry by a stranger's key, about the tag that is looked for, that Rekor keeps beside it.
+async fn by_a_stranger(place: &Place, number: usize, size: usize) {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let said = Statement {
+        action: Action::Supersede { reason: format!("{number}{}", "x".repeat(size)) },
+        ..statement("x")
+    };
+    let payload = said.to_payload();
+    let kind = "application/vnd.in-toto+json";
+    let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
+    message.extend_from_slice(&payload);
+    let signature = key.sign(&message).unwrap();
+    let twice = |bytes: &[u8]| STANDARD.encode(STANDARD.encode(bytes));
+    let entry = serde_json::json!({ "kind": "intoto", "apiVersion": "0.0.2", "spec": { "content": {
+        "envelope": { "payloadType": kind, "payload": twice(&payload), "signatures": [
+            { "sig": twice(&signature), "publicKey": STANDARD.encode(key.public_key_pem()) },
+        ]},
+        "hash": { "algorithm": "sha256", "value": "00" },
+    }}});
+    let config = std::fs::read(place.services.path("signing_config.1.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let url = format!("{}/api/v1/log/entries", config["rekorTlogUrls"][0]["url"].as_str().unwrap());
+    let reply = testkit::wire::Request::new("POST", &url).body(entry.to_string()).send().await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+}
+
+/// [13] and [15]: what strangers put there is passed over, whatever its size.
+#[tokio::test]
+async fn a_few_large_entries_of_a_stranger_do_not_end_a_search() {
+    let place = Place::new();
+    // Rekor keeps attestations of up to 100 KiB.
+    for number in 0..10 {
+        by_a_stranger(&place, number, 99 * 1024).await;
+    }
+    by_a_stranger(&place, 10, 400 * 1024).await;
+    let patient = SearchBudget { entries: 10_000, time: std::time::Duration::from_secs(600) };
+    let ours = place.with(Settings { search: patient, ..place.settings() });
+    let made = ours.submit(&ours.sign(&statement("a")).await.unwrap()).await.unwrap();
+    let found = ours.consult(REFERENCE, &[statement("a")]).await.unwrap();
+    assert_eq!((found.records.len(), found.foreign), (1, 11));
+    assert_eq!(found.records[0].entry, made.entry);
 }
 
 /// [17]: a statement counts for its own reference, type and log, whoever puts it where.
@@ -141,12 +201,32 @@ async fn an_index_that_loses_or_is_not_there_says_so_as_far_as_it_can() {
     let found = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap();
     assert!(found.records.is_empty() && found.searched);
     place.services.heal();
+    place.services.fault(Fault::IndexLate);
+    logged(&place, "late").await;
+    let both = [statement("a"), statement("late")];
+    assert_eq!(place.signer().consult(REFERENCE, &both).await.unwrap().records.len(), 1);
+    place.services.rekor().catch_up();
+    assert_eq!(place.signer().consult(REFERENCE, &both).await.unwrap().records.len(), 2);
+    place.services.heal();
     place.services.fault(Fault::NoIndex);
     assert!(!place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap().searched);
     place.services.heal();
     place.services.fault(Fault::IndexAlone);
-    assert_eq!(place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap().records.len(), 1);
+    assert_eq!(place.signer().consult(REFERENCE, &both).await.unwrap().records.len(), 2);
     assert!(!Place::v2().signer().consult(REFERENCE, &[]).await.unwrap().searched, "Rekor v2 has none");
+}
+
+/// The day on which a Rekor v2 is written to, what was logged before is still there.
+#[tokio::test]
+async fn what_rekor_1_has_is_found_by_a_service_that_writes_to_rekor_2_and_what_it_writes_is_not() {
+    let place = Place::new();
+    let before = logged(&place, "a").await;
+    let place = Place { version: 2, ..place };
+    let found = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap();
+    assert_eq!(found.records[0].entry, before.entry);
+    assert!(!found.searched, "what it logs now is not found");
+    let other = place.signer().consult(REFERENCE, &[statement("b")]).await.unwrap();
+    assert_eq!(other.unreadable, [before.entry]);
 }
 
 /// [10] and [19]: a search that fails is an error, never "not found".

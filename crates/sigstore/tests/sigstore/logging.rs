@@ -1,9 +1,9 @@
 //! Writing: what comes back is believed only when all of it holds.
 
-use sigstore::{Check, Error, Prepared, Service};
-use testkit::sigstore::Fault;
+use sigstore::{Check, Error, Prepared, Service, Settings};
+use testkit::sigstore::{Fault, IDENTITY};
 
-use crate::place::{Place, START, statement, us};
+use crate::place::{Place, REFERENCE, START, statement, us};
 
 /// What a record written under this fault fails by.
 async fn failed(place: &Place, fault: Fault) -> Error {
@@ -118,7 +118,45 @@ async fn an_answer_without_end_is_cut_off() {
     let prepared = signer.sign(&statement("a")).await.unwrap();
     place.services.fault(Fault::Oversized);
     let error = signer.submit(&prepared).await.unwrap_err();
-    assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
+    assert!(error.to_string().contains("more than 1024 KiB"), "{error}");
+}
+
+/// What Rekor was asked to keep is read back, and what it is kept by is checked like the other entry.
+#[tokio::test]
+async fn a_statement_that_rekor_did_not_keep_is_noticed_when_it_is_written() {
+    let place = Place::new();
+    let signer = place.attesting();
+    let prepared = signer.sign(&statement("a")).await.unwrap();
+    for fault in [Fault::NoAttestation, Fault::SwappedAttestation] {
+        place.services.fault(fault);
+        let error = signer.submit(&prepared).await.unwrap_err();
+        assert!(error.is_transient() && error.to_string().contains("`store_attestation`"), "{error}");
+        place.services.heal();
+    }
+    signer.submit(&prepared).await.unwrap();
+}
+
+/// A bundle is published: what Rekor adds to it, and nobody vouches for, is not in it.
+#[tokio::test]
+async fn what_rekor_says_beside_its_entry_is_not_kept() {
+    for place in [Place::new(), Place::v2()] {
+        place.services.fault(Fault::Verbose);
+        let signer = place.signer();
+        let prepared = signer.sign(&statement("a")).await.unwrap();
+        let made = signer.submit(&prepared).await.unwrap();
+        let text = String::from_utf8(made.bundle).unwrap();
+        assert!(text.len() < 16 * 1024 && !text.contains("nobodyAskedForThis"), "{} bytes", text.len());
+        let again = place.signer().submit(&prepared).await.unwrap();
+        assert!(again.bundle.len() < 16 * 1024);
+    }
+    let place = Place::new();
+    place.services.fault(Fault::Verbose);
+    place.services.rekor().original(REFERENCE, &statement("a").digest.to_string(), IDENTITY);
+    let adopting = place.with(Settings { adopt_original: vec![us()], ..place.settings() });
+    let found = adopting.consult(REFERENCE, &[]).await.unwrap();
+    let text = String::from_utf8(found.records[0].bundle.clone()).unwrap();
+    assert!(text.len() < 16 * 1024 && !text.contains("nobodyAskedForThis"), "{} bytes", text.len());
+    assert_eq!(adopting.verify(text.as_bytes()).unwrap().entry, found.records[0].entry);
 }
 
 /// [7]: a key that is older than its certificate signs nothing, whenever it is logged.
@@ -136,13 +174,17 @@ async fn a_certificate_that_ended_before_the_entry_was_made_is_signed_again() {
     assert_eq!(signer.submit(&anew).await.unwrap().statement, statement("b"));
 }
 
-/// [7] for Rekor v2, whose only time is the timestamp's.
+/// [7] for Rekor v2, whose only time is the timestamp's. Nothing with such a one is kept, let alone logged.
 #[tokio::test]
 async fn a_timestamp_that_is_wrong_foreign_or_too_late_is_no_time() {
     for fault in [Fault::ForeignTimestamp, Fault::OtherImprint, Fault::LateTimestamp] {
         for place in [Place::new(), Place::v2()] {
-            let error = failed(&place, fault).await;
+            place.services.fault(fault);
+            let signer = place.signer();
+            let error = signer.sign(&statement("a")).await.unwrap_err();
             assert!(matches!(error, Error::Verification { check: Check::Bundle, .. }), "{fault:?}: {error}");
+            place.services.heal();
+            signer.submit(&signer.sign(&statement("a")).await.unwrap()).await.unwrap();
         }
     }
 }

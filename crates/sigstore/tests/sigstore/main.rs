@@ -6,6 +6,8 @@ mod certificates;
 #[cfg(test)]
 mod consulting;
 #[cfg(test)]
+mod continuing;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod logging;
@@ -13,5 +15,7 @@ mod logging;
 mod place;
 #[cfg(test)]
 mod reading;
+#[cfg(test)]
+mod renaming;
 #[cfg(test)]
 mod trusting;

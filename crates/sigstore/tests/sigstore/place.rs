@@ -36,6 +36,7 @@ impl Place {
         Settings {
             signer: SignerSource::Workload(IdentitySource::File(self.services.path("token"))),
             identity: None,
+            former: Vec::new(),
             trust: TrustSource::Files {
                 trusted_root: self.services.path("trusted_root.json"),
                 signing_config: self.services.path(&format!("signing_config.{}.json", self.version)),
@@ -46,6 +47,7 @@ impl Place {
             fulcio_timeout: Duration::from_secs(60),
             rekor_timeout: Duration::from_secs(60),
             log_origin: Some("tlog.example/log".to_owned()),
+            heads: Some(self.directory.path().join("heads.json")),
             store_attestation: false,
             search: SearchBudget { entries: 64, time: Duration::from_secs(60) },
             adopt_original: Vec::new(),

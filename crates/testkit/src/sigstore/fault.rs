@@ -21,6 +21,8 @@ pub enum Fault {
     OtherKey,
     /// Rekor: the index names nothing.
     IndexLoses,
+    /// Rekor: what is logged from now on is not in the index until `catch_up`.
+    IndexLate,
     /// Rekor: the index names every entry for every question.
     IndexLies,
     /// Rekor: the index does not know `operator`.
@@ -35,6 +37,8 @@ pub enum Fault {
     ForeignCheckpoint,
     /// Rekor: checkpoints of another tree of the same log.
     OtherTree,
+    /// Rekor: another history from its first entry on, with everything signed as it should be.
+    Forked,
     /// Rekor: proofs that lead elsewhere.
     WrongProof,
     /// Rekor: another entry than the one that was asked for.
@@ -51,6 +55,8 @@ pub enum Fault {
     LostAnswer,
     /// Rekor: answers of two megabytes.
     Oversized,
+    /// Rekor: what nobody asked for in its answers, and thousands of signatures of strangers under its checkpoints.
+    Verbose,
     /// Timestamp authority: another key.
     ForeignTimestamp,
     /// Timestamp authority: over something else.

@@ -179,6 +179,20 @@ impl Sigstore {
         self.tiles.size()
     }
 
+    /// A certificate with the name of who asks for certificates, of somebody's own making.
+    ///
+    /// # Panics
+    ///
+    /// If there is no randomness.
+    #[must_use]
+    pub fn forged(&self) -> Vec<u8> {
+        self.fault(Fault::OtherChain);
+        let point = keys::Point::find(&keys::spki(&keys::p256())).expect("a key");
+        let certificate = self.authority.certificate(&point, IDENTITY);
+        self.faults.take(Fault::OtherChain);
+        certificate
+    }
+
     /// Requests to all services.
     #[must_use]
     pub fn requests(&self) -> u64 {

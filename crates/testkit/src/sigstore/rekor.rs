@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
-use tlog::{Hash, leaf_hash, node_hash, prove_inclusion};
+use tlog::{Hash, leaf_hash, node_hash, prove_consistency, prove_inclusion};
 
 use super::authority::Authority;
 use super::fault::{Fault, Faults};
@@ -69,7 +69,7 @@ impl Rekor {
         state.entries.iter().map(|entry| id(&entry.body)).collect()
     }
 
-    /// What was logged is not in the index yet; `catch_up` puts it there.
+    /// What was logged under [`Fault::IndexLate`] is in the index from here on.
     pub fn catch_up(&self) {
         let mut state = self.lock();
         let later = std::mem::take(&mut state.later);
@@ -125,6 +125,7 @@ impl Rekor {
                 self.retrieve(&serde_json::from_slice(&asked.body).ok()?)
             }
             ("POST", "/api/v1/index/retrieve") => self.search(&serde_json::from_slice(&asked.body).ok()?),
+            ("GET", "/api/v1/log/proof") => self.consistency(&asked.query),
             ("GET", path) => {
                 let id = path.strip_prefix("/api/v1/log/entries/")?;
                 match self.place(id) {
@@ -152,7 +153,8 @@ impl Rekor {
         let place = self.append(body, "", "", attested.then(|| payload.clone()));
         for subject in subjects["subject"].as_array().into_iter().flatten() {
             let hash = format!("sha256:{}", subject["digest"]["sha256"].as_str().unwrap_or_default());
-            self.lock().index.push((hash, name.clone(), place));
+            let (mut state, late) = (self.lock(), self.faults.has(Fault::IndexLate));
+            if late { &mut state.later } else { &mut state.index }.push((hash, name.clone(), place));
         }
         if self.faults.take(Fault::LostAnswer) {
             return None;
@@ -269,6 +271,32 @@ impl Rekor {
         Answer::new(200, Value::Array(entries).to_string())
     }
 
+    fn consistency(&self, query: &str) -> Option<Answer> {
+        let size = |name: &str| -> Option<usize> {
+            query.split('&').find_map(|pair| pair.strip_prefix(name))?.parse().ok()
+        };
+        let (first, last) = (size("firstSize=")?, size("lastSize=")?);
+        if !query.ends_with(&format!("treeID={TREE}")) || first == 0 || first > last || last > self.size() {
+            return Answer::new(400, r#"{"code":400,"message":"firstSize, lastSize or treeID"}"#);
+        }
+        let leaves = self.leaves(&self.lock());
+        let hashes = prove_consistency(first as u64, last as u64, &mut |node| {
+            let first = usize::try_from(node.index << node.level).expect("a small tree");
+            Ok::<_, tlog::Error>(root(&leaves[first..first + (1 << node.level)]))
+        });
+        let hashes: Vec<String> = hashes.ok()?.iter().map(|hash| hex(hash.as_bytes())).collect();
+        let root = hex(root(&leaves[..last]).as_bytes());
+        Answer::new(200, json!({ "rootHash": root, "hashes": hashes }).to_string())
+    }
+
+    fn leaves(&self, state: &State) -> Vec<Hash> {
+        let mut leaves: Vec<Hash> = state.entries.iter().map(|entry| leaf_hash(&entry.body)).collect();
+        if self.faults.has(Fault::Forked) {
+            leaves[0] = leaf_hash(b"another first entry");
+        }
+        leaves
+    }
+
     fn place(&self, asked: &str) -> Option<usize> {
         let place = self.lock().entries.iter().position(|entry| id(&entry.body).ends_with(asked))?;
         let other = self.faults.has(Fault::OtherEntry);
@@ -291,7 +319,7 @@ impl Rekor {
             if has(Fault::ForeignSet) { &self.foreign } else { &self.key },
             signed.to_string().as_bytes(),
         );
-        let leaves: Vec<Hash> = state.entries.iter().map(|entry| leaf_hash(&entry.body)).collect();
+        let leaves = self.leaves(&state);
         let size = leaves.len();
         let mut hashes: Vec<String> = proof(place, &leaves).iter().map(|hash| hex(hash.as_bytes())).collect();
         if has(Fault::WrongProof) {
@@ -302,6 +330,7 @@ impl Rekor {
         let text = format!("rekor.example - {tree}\n{size}\n{}\n", STANDARD.encode(root.as_bytes()));
         let key = if has(Fault::ForeignCheckpoint) { &self.foreign } else { &self.key };
         let line = [&self.log_id()[..4], &sign(key, text.as_bytes())].concat();
+        let more = if has(Fault::Verbose) { strangers() } else { String::new() };
         let mut entry = json!({
             "body": encoded,
             "integratedTime": logged.time + i64::from(has(Fault::OtherTime)),
@@ -314,10 +343,13 @@ impl Rekor {
                     "rootHash": hex(root.as_bytes()),
                     "treeSize": size,
                     "hashes": hashes,
-                    "checkpoint": format!("{text}\n— rekor.example {}\n", STANDARD.encode(line)),
+                    "checkpoint": format!("{text}\n{more}— rekor.example {}\n", STANDARD.encode(line)),
                 },
             },
         });
+        if has(Fault::Verbose) {
+            entry["nobodyAskedForThis"] = json!("x".repeat(100_000));
+        }
         if has(Fault::AlteredBody) {
             entry["body"] = json!(STANDARD.encode([&logged.body[..], b" "].concat()));
         }
@@ -350,6 +382,11 @@ fn reference_key(reference: &str) -> String {
 
 fn id(body: &[u8]) -> String {
     format!("{TREE:016x}{}", hex(leaf_hash(body).as_bytes()))
+}
+
+/// Thousands of signatures under a checkpoint.
+pub(super) fn strangers() -> String {
+    "— stranger.example AAAAAAAAAAAA\n".repeat(5_000)
 }
 
 /// The root of all leaves (RFC 6962 §2.1).

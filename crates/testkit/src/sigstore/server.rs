@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 pub(super) struct Asked {
     pub(super) method: String,
     pub(super) path: String,
+    pub(super) query: String,
     pub(super) body: Bytes,
 }
 
@@ -102,6 +103,7 @@ async fn respond(
     let asked = Asked {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
         body: body.collect().await?.to_bytes(),
     };
     let Some(answer) = answer(&asked) else { return Err("no answer, on purpose".into()) };

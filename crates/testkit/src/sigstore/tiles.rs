@@ -10,7 +10,7 @@ use tlog::{EntriesId, Hash, TileId, encode_entry, leaf_hash};
 
 use super::fault::{Fault, Faults};
 use super::keys::{ed25519, sha256, sign, spki};
-use super::rekor::{proof, root};
+use super::rekor::{proof, root, strangers};
 use super::server::{Answer, Asked};
 
 const NAME: &str = "rekor2.example";
@@ -90,7 +90,9 @@ impl Tiles {
         let hashes: Vec<String> =
             proof(place, &leaves).iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
         let body = STANDARD.encode(&self.lock()[place]);
+        let more = if self.faults.has(Fault::Verbose) { "x".repeat(100_000) } else { String::new() };
         json!({
+            "nobodyAskedForThis": more,
             "logIndex": place.to_string(),
             "logId": { "keyId": STANDARD.encode(self.log_id()) },
             "kindVersion": { "kind": "hashedrekord", "version": "0.0.2" },
@@ -113,7 +115,8 @@ impl Tiles {
         let text = format!("{name}\n{}\n{}\n", leaves.len(), STANDARD.encode(root(&leaves).as_bytes()));
         let key = if self.faults.has(Fault::ForeignCheckpoint) { &self.foreign } else { &self.key };
         let line = [&self.log_id()[..4], &sign(key, text.as_bytes())].concat();
-        format!("{text}\n— {name} {}\n", STANDARD.encode(line))
+        let more = if self.faults.has(Fault::Verbose) { strangers() } else { String::new() };
+        format!("{text}\n{more}— {name} {}\n", STANDARD.encode(line))
     }
 
     fn tile(&self, path: &str) -> Option<Vec<u8>> {

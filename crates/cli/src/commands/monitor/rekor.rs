@@ -1,8 +1,9 @@
-//! `monitor --rekor`: reads Rekor for what was signed in the service's name, and asks the service to explain it: a whole
-//! v2 log, or what v1 has of the tags that are named.
+//! `monitor --rekor`: reads Rekor for what was signed in the service's name, and asks the service to explain it: every v2
+//! log that is believed, or what v1 has of the tags that are named.
 //!
 //! An entry is explained by a bundle that the service shows for its hash and that passes every check. One that is not is
-//! asked for once more at the next look, because a record is logged before it is shown; then it is reported.
+//! asked for once more at the next look, because a record is logged before it is shown; then it is reported. What cannot be
+//! asked or read is tried again at the next look; nothing that was found is forgotten meanwhile.
 
 mod published;
 mod tags;
@@ -39,7 +40,7 @@ struct Kept {
 #[serde(untagged)]
 enum Suspect {
     Entry { tag: String, index: u64, uuid: String },
-    Leaf { index: u64, hash: String },
+    Leaf { log: String, index: u64, hash: String },
 }
 
 #[derive(Serialize)]
@@ -74,25 +75,32 @@ pub(super) async fn watch(ui: &Ui, watch: Watch<'_>) -> Result<Answer, CommandEr
     let mut signals = Signals::listen()?;
     let mut answer = Answer::Yes;
     loop {
-        let before = std::mem::take(&mut kept.waiting);
-        let suspects = if watch.tags.is_empty() {
-            read_on(ui, &sigstore, &published, &mut kept.state, before.clone()).await?
-        } else {
-            tags::look_up(ui, &sigstore, &published, &watch.tags).await?
-        };
-        for suspect in suspects {
-            if kept.reported.contains(&suspect) {
-                continue;
-            }
-            if watch.once || before.contains(&suspect) {
-                answer = Answer::No;
-                report(&suspect)?;
-                kept.reported.push(suspect);
+        let before = kept.waiting.clone();
+        let looking = async {
+            if watch.tags.is_empty() {
+                read_on(ui, &sigstore, &published, &mut kept).await
             } else {
-                kept.waiting.push(suspect);
+                look_up(ui, &sigstore, &published, &watch.tags, &mut kept).await
             }
+        };
+        let look = tokio::select! {
+            look = looking => Some(look),
+            _ = signals.next() => None,
+        };
+        let Some((unexplained, failed)) = look else {
+            write(&path, &kept)?;
+            return Ok(answer);
+        };
+        for suspect in kept.judge(unexplained, &before, watch.once) {
+            answer = Answer::No;
+            report(&suspect)?;
         }
         write(&path, &kept)?;
+        match failed {
+            Some(error) if watch.once && answer == Answer::Yes => return Err(error),
+            Some(error) => ui.note(format_args!("not all could be looked at: {:#}", error.error)),
+            None => {}
+        }
         if watch.once {
             return Ok(answer);
         }
@@ -103,29 +111,75 @@ pub(super) async fn watch(ui: &Ui, watch: Watch<'_>) -> Result<Answer, CommandEr
     }
 }
 
-/// What is not explained of what was read since, and of what was not explained before.
+impl Kept {
+    /// What is to be reported of what is not explained; the rest waits, with what nobody could be asked about.
+    fn judge(&mut self, unexplained: Vec<Suspect>, before: &[Suspect], at_once: bool) -> Vec<Suspect> {
+        let mut reports = Vec::new();
+        for suspect in unexplained {
+            let is_new = !self.reported.contains(&suspect);
+            if is_new && !at_once && !before.contains(&suspect) {
+                continue;
+            }
+            self.waiting.retain(|waiting| *waiting != suspect);
+            if is_new {
+                self.reported.push(suspect.clone());
+                reports.push(suspect);
+            }
+        }
+        reports
+    }
+}
+
+/// What is not explained of what was read since, and of what was not explained before; and why that may not be all.
 async fn read_on(
     ui: &Ui,
     sigstore: &Sigstore,
     published: &Published<'_>,
-    state: &mut State,
-    before: Vec<Suspect>,
-) -> Result<Vec<Suspect>, CommandError> {
-    let mut found = before;
-    let new = |signed: Signed| found.push(Suspect::Leaf { index: signed.index, hash: signed.hash });
-    *state = sigstore.watch(state, new, |_, _| ()).await.map_err(CommandError::new)?;
-    let of_ours = found.len();
+    kept: &mut Kept,
+) -> (Vec<Suspect>, Option<CommandError>) {
+    let Kept { state, waiting, .. } = kept;
+    let new = |Signed { log, index, hash }| {
+        let suspect = Suspect::Leaf { log, index, hash };
+        // A part that was not proven is read again.
+        if !waiting.contains(&suspect) {
+            waiting.push(suspect);
+        }
+    };
+    let mut failed = sigstore.watch(state, new, |_, _| ()).await.map_err(CommandError::new).err();
+    let of_ours = waiting.len();
     let mut suspects = Vec::new();
-    for suspect in found {
-        if let Suspect::Leaf { hash, .. } = &suspect
-            && published.statement(hash).await?.is_none()
-        {
-            suspects.push(suspect);
+    for suspect in waiting.clone() {
+        let Suspect::Leaf { hash, .. } = &suspect else { continue };
+        match published.statement(hash).await {
+            Ok(None) => suspects.push(suspect),
+            Ok(Some(_)) => waiting.retain(|explained| *explained != suspect),
+            Err(error) => drop(failed.get_or_insert(error)),
         }
     }
-    let entries = state.size;
-    ui.note(format_args!("{entries} entries read, of ours: {of_ours}, not explained: {}", suspects.len()));
-    Ok(suspects)
+    let logs = state.logs.len();
+    let entries: u64 = state.logs.values().map(|log| log.proven.size).sum();
+    ui.note(format_args!(
+        "{entries} entries of {logs} logs read, of ours: {of_ours}, not explained: {}",
+        suspects.len()
+    ));
+    (suspects, failed)
+}
+
+/// The same of what is under these tags.
+async fn look_up(
+    ui: &Ui,
+    sigstore: &Sigstore,
+    published: &Published<'_>,
+    tags: &[String],
+    kept: &mut Kept,
+) -> (Vec<Suspect>, Option<CommandError>) {
+    match tags::look_up(ui, sigstore, published, tags).await {
+        Ok(suspects) => {
+            kept.waiting.clone_from(&suspects);
+            (suspects, None)
+        }
+        Err(error) => (Vec::new(), Some(error)),
+    }
 }
 
 fn report(suspect: &Suspect) -> Result<(), CommandError> {
@@ -162,4 +216,28 @@ fn write(path: &Path, kept: &Kept) -> Result<(), CommandError> {
     let mut file = std::fs::File::create(&beside).map_err(failed)?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suspect(index: u64) -> Suspect {
+        Suspect::Leaf { log: "rekor2.example".to_owned(), index, hash: "00".repeat(32) }
+    }
+
+    #[test]
+    fn what_is_not_explained_twice_is_reported_once_and_what_could_not_be_asked_about_waits() {
+        let (first, asked_in_vain) = (suspect(0), suspect(1));
+        let mut kept = Kept { waiting: vec![first.clone(), asked_in_vain.clone()], ..Kept::default() };
+        assert_eq!(kept.judge(vec![first.clone()], &[], false), []);
+        assert_eq!(kept.waiting, [first.clone(), asked_in_vain.clone()]);
+        let before = kept.waiting.clone();
+        assert_eq!(kept.judge(vec![first.clone()], &before, false), std::slice::from_ref(&first));
+        assert_eq!(kept.waiting, std::slice::from_ref(&asked_in_vain));
+        kept.waiting.push(first.clone());
+        assert_eq!(kept.judge(vec![first], &before, true), []);
+        assert_eq!(kept.judge(vec![asked_in_vain.clone()], &[], true), std::slice::from_ref(&asked_in_vain));
+        assert_eq!(kept.waiting, []);
+    }
 }
