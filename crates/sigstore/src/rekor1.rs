@@ -24,7 +24,7 @@ pub(crate) const BATCH: usize = 10;
 /// Bytes of such an answer, and of one with a single entry: those of ours are some 10 kB, and at most 150.
 const MAX_ENTRIES: usize = 1024 * 1024;
 const MAX_ENTRY: usize = 256 * 1024;
-/// Times that a payload is looked for, and the pause before the second.
+/// Times that a payload is read back, and the pause before the first.
 const READS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of one id in an answer of the index, and of an answer without any.
@@ -69,6 +69,9 @@ impl Rekor1<'_> {
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2);
             entry = self.get(&entry.id).await?;
+        }
+        if entry.attestation.as_ref() == Some(&prepared.payload) {
+            return Ok(entry);
         }
         Err(Error::Service {
             service: Service::Rekor,
