@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::certificate::{believed, identity_in};
 use crate::entry::LogEntry;
 use crate::error::Error;
-use crate::evidence::{logged, verifier};
+use crate::evidence::{logged, payload_hash, verifier};
 use crate::heads::Heads;
 use crate::identity::Identity;
 use crate::original;
@@ -264,9 +264,4 @@ impl Search<'_> {
             _ => true,
         }
     }
-}
-
-/// SHA-256 of the payload of an `intoto` entry, in hexadecimal.
-pub(crate) fn payload_hash(entry: &LogEntry) -> Option<&str> {
-    entry.spec.pointer("/content/payloadHash/value").and_then(Value::as_str)
 }

@@ -115,6 +115,17 @@ pub enum Error {
         /// Why it cannot be renewed.
         why: String,
     },
+    /// A Rekor v1 shows two histories. It is no fault of what was signed, and signing anew helps nobody.
+    #[error(
+        "the log `{log}` shows another history than the one that was seen before; only if its operator began it anew, remove it from `{}`",
+        kept.display()
+    )]
+    Forked {
+        /// Its id, its name and the tree.
+        log: String,
+        /// Where its newest checkpoint is kept.
+        kept: PathBuf,
+    },
     /// Trust root or identity are still being asked for.
     #[error(
         "whom to trust and who signs here is not known within `search_time`, and is still being asked for"

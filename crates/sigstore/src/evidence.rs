@@ -63,3 +63,8 @@ pub(crate) fn verifier(text: Option<&serde_json::Value>) -> Option<(String, Vec<
     let pem = STANDARD.decode(text?.as_str()?).ok()?;
     from_pem(std::str::from_utf8(&pem).ok()?)
 }
+
+/// SHA-256 of the payload of an `intoto` entry, in hexadecimal.
+pub(crate) fn payload_hash(entry: &LogEntry) -> Option<&str> {
+    entry.spec.pointer("/content/payloadHash/value").and_then(serde_json::Value::as_str)
+}

@@ -4,7 +4,7 @@
 //! there is one, so that a restart forgets nothing.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -71,11 +71,8 @@ impl Heads {
         };
         if !follows {
             tracing::error!(log = %name, known = known.size, shown = shown.size, "Rekor shows two histories");
-            let why = format!(
-                "its log `{name}` shows another history than the one that was seen before; only if its operator began it anew, remove it from `{}`",
-                self.path.as_deref().unwrap_or(Path::new("heads.json")).display()
-            );
-            return Err(wrong(&why));
+            let kept = self.path.clone().unwrap_or_else(|| "heads.json".into());
+            return Err(Error::Forked { log: name.clone(), kept });
         }
         if shown.size > known.size {
             self.keep(name, shown);

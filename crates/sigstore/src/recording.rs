@@ -3,17 +3,13 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::consult::payload_hash;
 use crate::error::{Check, Error};
-use crate::evidence;
 use crate::prepared::Prepared;
 use crate::rekor1::Rekor1;
 use crate::rekor2::Rekor2;
 use crate::service::Inner;
-use crate::statement::hex;
 use crate::trust::{Material, RekorVersion};
 use crate::verify::{self, Verified, assemble};
 
@@ -75,11 +71,7 @@ impl Inner {
                     rekor.log(prepared).await?
                 };
                 if self.settings.store_attestation {
-                    let kept = rekor.keep_payload(prepared).await?;
-                    evidence::logged(&material.root, &kept)?;
-                    if payload_hash(&kept) != Some(hex(&Sha256::digest(&prepared.payload)).as_str()) {
-                        return Err(Error::failed(Check::Payload, &"the entry that keeps it is of another"));
-                    }
+                    rekor.keep_payload(&material.root, prepared).await?;
                 }
                 let (log, note) = (entry.log_id.clone(), entry.proof.checkpoint.clone());
                 head = Some(Head { base, log, note });

@@ -9,11 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use sigstore_trust_root::TrustedRoot;
 use tlog::Hash;
 use url::Url;
 
 use crate::entry::{LogEntry, hash, unhex};
 use crate::error::{Error, Service};
+use crate::evidence::{logged, payload_hash};
 use crate::http::{Answer, Http, refusal};
 use crate::identity::{Identity, Subject};
 use crate::prepared::{Prepared, pem};
@@ -24,7 +26,7 @@ pub(crate) const BATCH: usize = 10;
 /// Bytes of such an answer, and of one with a single entry: those of ours are some 10 kB, and at most 150.
 const MAX_ENTRIES: usize = 1024 * 1024;
 const MAX_ENTRY: usize = 256 * 1024;
-/// Times that a payload is looked for, and the pause before the second.
+/// Times that is asked again for what one of its servers may not have yet, and the pause before the first.
 const READS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of one id in an answer of the index, and of an answer without any.
@@ -57,22 +59,31 @@ impl Rekor1<'_> {
         self.create(&proposed(prepared)).await
     }
 
-    /// Has the log keep the payload as well, which the other kind of entry does not, and finds it there.
-    pub(crate) async fn keep_payload(&self, prepared: &Prepared) -> Result<LogEntry, Error> {
+    /// Has the log keep the payload as well, which the other kind of entry does not, and finds it there. What is wrong with
+    /// this entry is nothing that signing anew could mend.
+    pub(crate) async fn keep_payload(&self, root: &TrustedRoot, prepared: &Prepared) -> Result<(), Error> {
         let mut entry = self.create(&with_payload(prepared)).await?;
+        let url = self.url(&format!("api/v1/log/entries/{}", entry.id));
+        logged(root, &entry).map_err(|error| nonsense(&url, &error))?;
+        if payload_hash(&entry) != Some(hex(&Sha256::digest(&prepared.payload)).as_str()) {
+            return Err(nonsense(&url, &"it is of another statement"));
+        }
         let mut pause = PAUSE;
         for _ in 0..READS {
             if entry.attestation.as_ref() == Some(&prepared.payload) {
-                return Ok(entry);
+                return Ok(());
             }
             // It is written after the answer, and what goes wrong with it is told to nobody.
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2);
             entry = self.get(&entry.id).await?;
         }
+        if entry.attestation.as_ref() == Some(&prepared.payload) {
+            return Ok(());
+        }
         Err(Error::Service {
             service: Service::Rekor,
-            url: self.url(&format!("api/v1/log/entries/{}", entry.id)),
+            url,
             why: "it does not give back the statement that it was asked to keep (`store_attestation`)"
                 .to_owned(),
             status: None,
@@ -194,7 +205,17 @@ impl Rekor1<'_> {
     pub(crate) async fn consistency(&self, first: u64, last: u64, tree: &str) -> Result<Vec<Hash>, Error> {
         let path = format!("api/v1/log/proof?firstSize={first}&lastSize={last}&treeID={tree}");
         let url = self.url(&path);
-        let answer = self.http.send(Service::Rekor, &url, self.timeout, |client| client.get(&url)).await?;
+        let ask = || self.http.send(Service::Rekor, &url, self.timeout, |client| client.get(&url));
+        let (mut answer, mut pause) = (ask().await?, PAUSE);
+        for _ in 0..READS {
+            // Of its servers another one may not have the newer tree yet.
+            if answer.status != 400 {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+            answer = ask().await?;
+        }
         if answer.status != 200 {
             return Err(refusal(Service::Rekor, &url, &answer));
         }

@@ -163,11 +163,14 @@ fn services(config: &SigningConfig, root: &TrustedRoot) -> Result<Services, Stri
     Ok(Services { fulcio, rekor, rekors1, rekors2, timestamp })
 }
 
-/// Every Rekor v1 and v2 that the configuration names, also those that nothing is written to any more; after them those
-/// that are only in the trusted root, of v1 those that are not at their end. Which protocol they speak is not written there:
+/// Every Rekor v1 and v2 that the configuration names, also those that nothing is written to any more; after them every v2
+/// that is only in the trusted root, and where no v1 is named those of v1 that are not at their end. (Else one log would be
+/// asked at two addresses, of which one may be but a name.) Which protocol they speak is not written in the trusted root:
 /// the id of a log of v1 is the hash of its key, that of a v2 a note's.
 fn rekors(config: &SigningConfig, root: &TrustedRoot) -> (Vec<Url>, Vec<Rekor2At>) {
     let now = Timestamp::now();
+    let named = config.rekor_tlog_urls.iter().filter(|each| each.valid_for.has_started_by(now));
+    let names_v1 = named.clone().any(|each| each.major_api_version == 1);
     let (mut v1, mut v2) = (Vec::<Url>::new(), Vec::<Rekor2At>::new());
     let mut add = |url: &str, is_v1: bool, is_named: bool| {
         let Ok(base) = Url::parse(url) else { return };
@@ -177,13 +180,14 @@ fn rekors(config: &SigningConfig, root: &TrustedRoot) -> (Vec<Url>, Vec<Rekor2At
         }
         if is_v1 { v1.push(base) } else { v2.push(Rekor2At { base, is_named }) }
     };
-    for endpoint in config.rekor_tlog_urls.iter().filter(|each| each.valid_for.has_started_by(now)) {
+    for endpoint in named {
         add(&endpoint.url, endpoint.major_api_version == 1, true);
     }
     for log in &root.tlogs {
         let key_hash = Sha256::digest(log.public_key.raw_bytes.as_bytes());
         let is_v1 = log.log_id.key_id.as_bytes() == key_hash.as_slice();
-        if !is_v1 || log.public_key.valid_for.is_none_or(|window| window.contains(now)) {
+        let is_over = log.public_key.valid_for.is_some_and(|window| !window.contains(now));
+        if !is_v1 || !(names_v1 || is_over) {
             add(&log.base_url, is_v1, false);
         }
     }
@@ -235,4 +239,33 @@ fn last_good(cache_dir: &Path) -> Option<Timestamp> {
 
 fn path(cache_dir: &Path) -> PathBuf {
     cache_dir.join(LAST_GOOD)
+}
+
+#[cfg(test)]
+mod tests {
+    use sigstore_trust_root::{SIGSTORE_PRODUCTION_SIGNING_CONFIG, SIGSTORE_PRODUCTION_TRUSTED_ROOT};
+
+    use super::*;
+
+    #[test]
+    fn which_rekor_speaks_which_protocol_is_known_of_the_public_instance() {
+        let root = TrustedRoot::from_json(SIGSTORE_PRODUCTION_TRUSTED_ROOT).unwrap();
+        let mut config = SigningConfig::from_json(SIGSTORE_PRODUCTION_SIGNING_CONFIG).unwrap();
+        let of = |config: &SigningConfig| {
+            let (v1, v2) = rekors(config, &root);
+            let v1: Vec<_> = v1.iter().map(|base| base.host_str().unwrap().to_owned()).collect();
+            (
+                v1,
+                v2.iter()
+                    .map(|log| (log.base.host_str().unwrap().to_owned(), log.is_named))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let (v1, v2) = (vec!["rekor.sigstore.dev".to_owned()], "log2025-1.rekor.sigstore.dev".to_owned());
+        let (named, others) = of(&config);
+        assert_eq!(named, v1);
+        assert!(others.contains(&(v2, false)) && others.iter().all(|(_, is_named)| !is_named), "{others:?}");
+        config.rekor_tlog_urls.clear();
+        assert_eq!(of(&config), (v1, others), "by the trusted root alone");
+    }
 }

@@ -139,3 +139,25 @@ async fn an_observed_tag_that_a_policy_freezes_is_logged_as_well() {
         said(&reply)
     );
 }
+
+#[tokio::test]
+async fn an_observed_tag_that_cannot_be_frozen_in_public_now_is_served_as_recorded() {
+    let (mut place, services) = public("", 1).await;
+    let tables = place.tables.clone();
+    place.tables = format!("{tables}\n[[policy]]\nmatch = \"**\"\naction = \"observe\"\n");
+    let service = place.start().await;
+    let image = place.push("team/app", "v1");
+    service.pull("team/app", "v1").await;
+    service.stop().await;
+    place.tables = tables;
+    let service = place.start().await;
+    services.fault(Fault::Unavailable(u32::MAX));
+    let new = place.push("team/app", "v1");
+    let reply = service.pull("team/app", "v1").await;
+    assert_eq!((reply.status, &reply.body), (200, &image.manifest), "{}", said(&reply));
+    assert!(reply.header("warning").unwrap().contains("cannot be logged in public now"));
+    services.heal();
+    let reply = service.pull("team/app", "v1").await;
+    assert_eq!((reply.status, &reply.body), (200, &new.manifest), "{}", said(&reply));
+    assert_eq!(reply.header("tlog-log"), Some("rekor.example"));
+}

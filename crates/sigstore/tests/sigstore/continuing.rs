@@ -1,6 +1,6 @@
 //! [18]: what a Rekor v1 shows continues what it showed before, whichever of the two is looked at first.
 
-use sigstore::{Check, Error, Settings, Sigstore, Verified};
+use sigstore::{Error, Settings, Sigstore, Verified};
 use testkit::sigstore::Fault;
 
 use crate::place::{Place, REFERENCE, statement};
@@ -10,7 +10,7 @@ async fn logged(signer: &Sigstore, content: &str) -> Result<Verified, Error> {
 }
 
 fn is_fork(error: &Error) -> bool {
-    matches!(error, Error::Verification { check: Check::Origin, .. }) && error.to_string().contains("history")
+    matches!(error, Error::Forked { .. }) && error.to_string().contains("heads.json")
 }
 
 #[tokio::test]
