@@ -6,6 +6,8 @@ mod certificates;
 #[cfg(test)]
 mod consulting;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod logging;

@@ -33,10 +33,16 @@ pub struct Rekor {
 #[derive(Default)]
 struct State {
     entries: Vec<Logged>,
-    index: Vec<(String, String, usize)>,
-    later: Vec<(String, String, usize)>,
+    index: Vec<Row>,
+    /// Not in the index yet, and how many searches do not find it.
+    later: Vec<(u32, Row)>,
+    delay: u32,
+    withheld: Vec<String>,
     attestations: HashMap<usize, Vec<u8>>,
 }
+
+/// Of the index: what is looked for, who signed, and which entry it is.
+type Row = (String, String, usize);
 
 struct Logged {
     body: Vec<u8>,
@@ -69,11 +75,21 @@ impl Rekor {
         state.entries.iter().map(|entry| id(&entry.body)).collect()
     }
 
-    /// What was logged is not in the index yet; `catch_up` puts it there.
+    /// From here on the index is late: so many searches do not find what is logged before them.
+    pub fn delay(&self, searches: u32) {
+        self.lock().delay = searches;
+    }
+
+    /// The index has everything that was logged so far.
     pub fn catch_up(&self) {
         let mut state = self.lock();
         let later = std::mem::take(&mut state.later);
-        state.index.extend(later);
+        state.index.extend(later.into_iter().map(|(_, row)| row));
+    }
+
+    /// From here on the index alone has this entry.
+    pub fn withhold(&self, id: &str) {
+        self.lock().withheld.push(id.to_owned());
     }
 
     /// As the original program logged it: `intoto` 0.0.1, with the statement as an attestation.
@@ -152,7 +168,7 @@ impl Rekor {
         let place = self.append(body, "", "", attested.then(|| payload.clone()));
         for subject in subjects["subject"].as_array().into_iter().flatten() {
             let hash = format!("sha256:{}", subject["digest"]["sha256"].as_str().unwrap_or_default());
-            self.lock().index.push((hash, name.clone(), place));
+            self.lock().list((hash, name.clone(), place));
         }
         if self.faults.take(Fault::LostAnswer) {
             return None;
@@ -215,7 +231,7 @@ impl Rekor {
         let place = state.entries.len();
         state.entries.push(Logged { body, time: self.clock.now() });
         if !key.is_empty() {
-            state.index.push((key.to_owned(), name.to_owned(), place));
+            state.list((key.to_owned(), name.to_owned(), place));
         }
         if let Some(attestation) = attestation {
             state.attestations.insert(place, attestation);
@@ -235,7 +251,7 @@ impl Rekor {
         }
         let hash = question.get("hash")?.as_str()?;
         let who = question.get("email").or(question.get("subject")).and_then(Value::as_str);
-        let state = self.lock();
+        let mut state = self.lock();
         let lies = self.faults.has(Fault::IndexLies);
         let mut found: Vec<String> = state
             .index
@@ -248,6 +264,7 @@ impl Rekor {
             .collect();
         found.sort();
         found.dedup();
+        state.searched();
         if self.faults.has(Fault::IndexLoses) {
             found.clear();
         }
@@ -257,7 +274,9 @@ impl Rekor {
     fn retrieve(&self, question: &Value) -> Option<Answer> {
         let mut entries = Vec::new();
         for asked in question.get("entryUUIDs").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(place) = self.place(asked.as_str()?) {
+            let asked = asked.as_str()?;
+            let withheld = self.lock().withheld.iter().any(|id| id == asked);
+            if let Some(place) = self.place(asked).filter(|_| !withheld) {
                 entries.push(Value::Object(self.entry(place)));
             }
         }
@@ -334,6 +353,25 @@ impl Rekor {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn list(&mut self, row: Row) {
+        match self.delay {
+            0 => self.index.push(row),
+            delay => self.later.push((delay, row)),
+        }
+    }
+
+    /// One search less until what is late is there.
+    fn searched(&mut self) {
+        for (left, row) in std::mem::take(&mut self.later) {
+            match left {
+                1 => self.index.push(row),
+                more => self.later.push((more - 1, row)),
+            }
+        }
     }
 }
 
