@@ -94,11 +94,16 @@ impl Rekor {
 
     /// As the original program logged it: `intoto` 0.0.1, with the statement as an attestation.
     pub fn original(&self, reference: &str, digest: &str, email: &str) {
+        self.original_of("tlogistry-fetched", reference, digest, email);
+    }
+
+    /// The same with another type of predicate.
+    pub fn original_of(&self, predicate: &str, reference: &str, digest: &str, email: &str) {
         let key = p256();
         let certificate = self.authority.certificate(&Point::find(&spki(&key)).expect("a key"), email);
         let payload = json!({
             "_type": "intoto",
-            "predicateType": "tlogistry-fetched",
+            "predicateType": predicate,
             "subject": [{ "name": reference, "digest": { "sha256": hex(&sha256(reference.as_bytes())) } }],
             "predicate": { "tag": reference, "digest": digest },
         })
@@ -341,11 +346,8 @@ impl Rekor {
             entry["body"] = json!(STANDARD.encode([&logged.body[..], b" "].concat()));
         }
         if let Some(attestation) = state.attestations.get(&place).filter(|_| !has(Fault::NoAttestation)) {
-            let data = if has(Fault::SwappedAttestation) {
-                String::from_utf8_lossy(attestation).replace("sha256:", "sha256:00").into_bytes()
-            } else {
-                attestation.clone()
-            };
+            let data =
+                if has(Fault::SwappedAttestation) { swapped(attestation) } else { attestation.clone() };
             entry["attestation"] = json!({ "data": STANDARD.encode(data) });
         }
         Map::from_iter([(id(&logged.body), entry)])
@@ -380,6 +382,14 @@ struct Accepted {
     payload: Vec<u8>,
     name: String,
     attested: bool,
+}
+
+/// The same statement of another digest, as well formed as the one that was logged.
+fn swapped(attestation: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(attestation);
+    let statement: Value = serde_json::from_slice(attestation).unwrap_or_default();
+    let digest = statement["predicate"]["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:"));
+    text.replace(digest.expect("a statement of ours"), &hex(&sha256(b"another manifest"))).into_bytes()
 }
 
 fn reference_key(reference: &str) -> String {
