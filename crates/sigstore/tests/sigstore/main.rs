@@ -19,3 +19,5 @@ mod place;
 mod reading;
 #[cfg(test)]
 mod trusting;
+#[cfg(test)]
+mod unreadable;

@@ -11,6 +11,7 @@ use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
 use tlog::{Hash, leaf_hash, node_hash, prove_inclusion};
 
+use super::IDENTITY;
 use super::authority::Authority;
 use super::fault::{Fault, Faults};
 use super::keys::{Point, from_pem, hex, p256, pem, sha256, sign, spki};
@@ -125,12 +126,34 @@ impl Rekor {
 
     /// So many entries of strangers under this reference: garbage, and one that names us in a certificate of its own making.
     pub fn flood(&self, reference: &str, count: usize) {
-        for number in 0..count {
+        if count > 0 {
+            self.append(self.forged(), &reference_key(reference), "", None);
+        }
+        for number in 1..count {
             let body = json!({ "apiVersion": "0.0.1", "kind": "dsse", "spec": {
                 "envelopeHash": number, "payloadHash": { "value": ["garbage"] }, "signatures": [{}],
             }});
             self.append(body.to_string().into_bytes(), &reference_key(reference), "", None);
         }
+    }
+
+    /// A signature over who knows what, which holds; the certificate is of an authority that nobody believes.
+    fn forged(&self) -> Vec<u8> {
+        let key = p256();
+        let point = Point::find(&spki(&key)).expect("a key");
+        self.faults.add(Fault::OtherChain);
+        let certificate = self.authority.certificate(&point, IDENTITY);
+        self.faults.take(Fault::OtherChain);
+        let payload = b"what nobody can read";
+        let body = json!({ "apiVersion": "0.0.1", "kind": "dsse", "spec": {
+            "envelopeHash": { "algorithm": "sha256", "value": hex(&sha256(b"an envelope")) },
+            "payloadHash": { "algorithm": "sha256", "value": hex(&sha256(payload)) },
+            "signatures": [{
+                "signature": STANDARD.encode(sign(&key, &pae(payload))),
+                "verifier": STANDARD.encode(pem("CERTIFICATE", &certificate)),
+            }],
+        }});
+        body.to_string().into_bytes()
     }
 
     pub(super) fn answer(&self, asked: &Asked) -> Option<Answer> {
@@ -225,10 +248,7 @@ impl Rekor {
     fn check(&self, verifier: &str, payload: &[u8], signature: &[u8]) -> Option<String> {
         let pem = String::from_utf8(STANDARD.decode(verifier).ok()?).ok()?;
         let der = from_pem(&pem)?;
-        let kind = "application/vnd.in-toto+json";
-        let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
-        message.extend_from_slice(payload);
-        Point::find(&der)?.verifies(&message, signature).then(|| self.authority.name_in(&der))
+        Point::find(&der)?.verifies(&pae(payload), signature).then(|| self.authority.name_in(&der))
     }
 
     fn append(&self, body: Vec<u8>, key: &str, name: &str, attestation: Option<Vec<u8>>) -> usize {
@@ -382,6 +402,13 @@ struct Accepted {
     payload: Vec<u8>,
     name: String,
     attested: bool,
+}
+
+/// What a DSSE signature is over.
+fn pae(payload: &[u8]) -> Vec<u8> {
+    let kind = "application/vnd.in-toto+json";
+    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
+    [head.as_bytes(), payload].concat()
 }
 
 /// The same statement of another digest, as well formed as the one that was logged.
