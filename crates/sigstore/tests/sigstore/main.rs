@@ -12,6 +12,8 @@ mod loading;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod originals;
 #[cfg(test)]
 mod place;
