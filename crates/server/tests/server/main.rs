@@ -15,6 +15,8 @@ mod conformance;
 #[cfg(test)]
 mod cosigning;
 #[cfg(test)]
+mod deciding;
+#[cfg(test)]
 mod edge;
 #[cfg(test)]
 mod first_sight;
@@ -48,6 +50,8 @@ mod recheck;
 mod referrers;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod sigstore_place;
 #[cfg(test)]
 mod ssrf;
 #[cfg(test)]
