@@ -27,6 +27,8 @@ mod herd;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod log;
