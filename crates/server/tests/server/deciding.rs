@@ -6,7 +6,7 @@ use oci::Sha256Digest;
 use server::config::SigstoreConfig;
 use sigstore::{Action, Clock, Sigstore, Statement, Verified};
 
-use crate::place::{Place, START};
+use crate::place::{Place, START, tag_name};
 use crate::sigstore_place::public;
 
 /// Logs it in our name, as an instance does that ends before its own log has it.
@@ -77,6 +77,27 @@ async fn a_later_writer_adopts_what_the_earlier_one_recorded_also_where_it_canno
     assert_eq!(services.rekor().size(), 2, "nothing was found before ours was logged: {}", reply.text());
     assert_eq!(reply.status, 403, "{}", reply.text());
     assert!(reply.text().contains(&earlier.entry.uuid), "{}", reply.text());
+}
+
+/// What Rekor does not show may be what decides: at the first look nothing is logged, and at the second nothing recorded.
+#[tokio::test]
+async fn a_look_that_fails_records_nothing() {
+    for delay in [0, 1] {
+        let (place, services) = public("store_attestation = true", 1).await;
+        let service = place.start().await;
+        services.rekor().delay(delay);
+        let theirs = place.push("team/app", "v1");
+        logged(&place, &first(&theirs.digest)).await;
+        services.rekor().withhold(&services.rekor().ids()[0]);
+        place.clock.advance(Duration::from_secs(5));
+        place.push("team/app", "v1");
+        let reply = service.pull("team/app", "v1").await;
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert_eq!(services.rekor().size(), if delay == 0 { 2 } else { 4 });
+        let tag = tag_name("corp.alt/team/app:v1");
+        let record = service.ledger.lookup(&taglog::TagKey::of(&tag.name, &tag.tag)).unwrap();
+        assert!(record.is_none());
+    }
 }
 
 /// What is served of a tag whose records are `statements`, logged one after the other.
