@@ -19,6 +19,8 @@ mod conformance;
 #[cfg(test)]
 mod cosigning;
 #[cfg(test)]
+mod deciding;
+#[cfg(test)]
 mod earliest;
 #[cfg(test)]
 mod edge;
@@ -32,6 +34,8 @@ mod headers;
 mod herd;
 #[cfg(test)]
 mod history;
+#[cfg(test)]
+mod kept;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

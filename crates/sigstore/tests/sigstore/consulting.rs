@@ -201,7 +201,7 @@ async fn an_index_that_loses_or_is_not_there_says_so_as_far_as_it_can() {
     let found = place.signer().consult(REFERENCE, &[statement("a")]).await.unwrap();
     assert!(found.records.is_empty() && found.searched);
     place.services.heal();
-    place.services.fault(Fault::IndexLate);
+    place.services.rekor().delay(u32::MAX);
     logged(&place, "late").await;
     let both = [statement("a"), statement("late")];
     assert_eq!(place.signer().consult(REFERENCE, &both).await.unwrap().records.len(), 1);

@@ -8,9 +8,15 @@ mod consulting;
 #[cfg(test)]
 mod continuing;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod logging;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod originals;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
@@ -19,3 +25,5 @@ mod reading;
 mod renaming;
 #[cfg(test)]
 mod trusting;
+#[cfg(test)]
+mod unreadable;

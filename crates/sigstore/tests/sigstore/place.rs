@@ -81,6 +81,14 @@ impl Place {
         self.with(Settings { store_attestation: true, ..self.settings() })
     }
 
+    /// A trust root whose Rekor v1 had its key until this time.
+    pub(crate) fn retired(&self, end: &str) -> PathBuf {
+        let root = std::fs::read(self.services.path("trusted_root.json")).unwrap();
+        let mut root: serde_json::Value = serde_json::from_slice(&root).unwrap();
+        root["tlogs"][0]["publicKey"]["validFor"]["end"] = end.into();
+        self.file("retired.json", &root.to_string())
+    }
+
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.directory.path().join(name);
         std::fs::write(&path, content).unwrap();

@@ -21,8 +21,6 @@ pub enum Fault {
     OtherKey,
     /// Rekor: the index names nothing.
     IndexLoses,
-    /// Rekor: what is logged from now on is not in the index until `catch_up`.
-    IndexLate,
     /// Rekor: the index names every entry for every question.
     IndexLies,
     /// Rekor: the index does not know `operator`.

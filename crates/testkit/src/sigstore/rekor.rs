@@ -11,6 +11,7 @@ use rcgen::KeyPair;
 use serde_json::{Map, Value, json};
 use tlog::{Hash, leaf_hash, node_hash, prove_consistency, prove_inclusion};
 
+use super::IDENTITY;
 use super::authority::Authority;
 use super::fault::{Fault, Faults};
 use super::keys::{Point, from_pem, hex, p256, pem, sha256, sign, spki};
@@ -33,10 +34,16 @@ pub struct Rekor {
 #[derive(Default)]
 struct State {
     entries: Vec<Logged>,
-    index: Vec<(String, String, usize)>,
-    later: Vec<(String, String, usize)>,
+    index: Vec<Row>,
+    /// Not in the index yet, and how many searches do not find it.
+    later: Vec<(u32, Row)>,
+    delay: u32,
+    withheld: Vec<String>,
     attestations: HashMap<usize, Vec<u8>>,
 }
+
+/// Of the index: what is looked for, who signed, and which entry it is.
+type Row = (String, String, usize);
 
 struct Logged {
     body: Vec<u8>,
@@ -69,20 +76,35 @@ impl Rekor {
         state.entries.iter().map(|entry| id(&entry.body)).collect()
     }
 
-    /// What was logged under [`Fault::IndexLate`] is in the index from here on.
+    /// From here on the index is late: so many searches do not find what is logged before them.
+    pub fn delay(&self, searches: u32) {
+        self.lock().delay = searches;
+    }
+
+    /// The index has everything that was logged so far.
     pub fn catch_up(&self) {
         let mut state = self.lock();
         let later = std::mem::take(&mut state.later);
-        state.index.extend(later);
+        state.index.extend(later.into_iter().map(|(_, row)| row));
+    }
+
+    /// From here on the index alone has this entry.
+    pub fn withhold(&self, id: &str) {
+        self.lock().withheld.push(id.to_owned());
     }
 
     /// As the original program logged it: `intoto` 0.0.1, with the statement as an attestation.
     pub fn original(&self, reference: &str, digest: &str, email: &str) {
+        self.original_of("tlogistry-fetched", reference, digest, email);
+    }
+
+    /// The same with another type of predicate.
+    pub fn original_of(&self, predicate: &str, reference: &str, digest: &str, email: &str) {
         let key = p256();
         let certificate = self.authority.certificate(&Point::find(&spki(&key)).expect("a key"), email);
         let payload = json!({
             "_type": "intoto",
-            "predicateType": "tlogistry-fetched",
+            "predicateType": predicate,
             "subject": [{ "name": reference, "digest": { "sha256": hex(&sha256(reference.as_bytes())) } }],
             "predicate": { "tag": reference, "digest": digest },
         })
@@ -104,12 +126,34 @@ impl Rekor {
 
     /// So many entries of strangers under this reference: garbage, and one that names us in a certificate of its own making.
     pub fn flood(&self, reference: &str, count: usize) {
-        for number in 0..count {
+        if count > 0 {
+            self.append(self.forged(), &reference_key(reference), "", None);
+        }
+        for number in 1..count {
             let body = json!({ "apiVersion": "0.0.1", "kind": "dsse", "spec": {
                 "envelopeHash": number, "payloadHash": { "value": ["garbage"] }, "signatures": [{}],
             }});
             self.append(body.to_string().into_bytes(), &reference_key(reference), "", None);
         }
+    }
+
+    /// A signature over who knows what, which holds; the certificate is of an authority that nobody believes.
+    fn forged(&self) -> Vec<u8> {
+        let key = p256();
+        let point = Point::find(&spki(&key)).expect("a key");
+        self.faults.add(Fault::OtherChain);
+        let certificate = self.authority.certificate(&point, IDENTITY);
+        self.faults.take(Fault::OtherChain);
+        let payload = b"what nobody can read";
+        let body = json!({ "apiVersion": "0.0.1", "kind": "dsse", "spec": {
+            "envelopeHash": { "algorithm": "sha256", "value": hex(&sha256(b"an envelope")) },
+            "payloadHash": { "algorithm": "sha256", "value": hex(&sha256(payload)) },
+            "signatures": [{
+                "signature": STANDARD.encode(sign(&key, &pae(payload))),
+                "verifier": STANDARD.encode(pem("CERTIFICATE", &certificate)),
+            }],
+        }});
+        body.to_string().into_bytes()
     }
 
     pub(super) fn answer(&self, asked: &Asked) -> Option<Answer> {
@@ -153,8 +197,7 @@ impl Rekor {
         let place = self.append(body, "", "", attested.then(|| payload.clone()));
         for subject in subjects["subject"].as_array().into_iter().flatten() {
             let hash = format!("sha256:{}", subject["digest"]["sha256"].as_str().unwrap_or_default());
-            let (mut state, late) = (self.lock(), self.faults.has(Fault::IndexLate));
-            if late { &mut state.later } else { &mut state.index }.push((hash, name.clone(), place));
+            self.lock().list((hash, name.clone(), place));
         }
         if self.faults.take(Fault::LostAnswer) {
             return None;
@@ -206,10 +249,7 @@ impl Rekor {
     fn check(&self, verifier: &str, payload: &[u8], signature: &[u8]) -> Option<String> {
         let pem = String::from_utf8(STANDARD.decode(verifier).ok()?).ok()?;
         let der = from_pem(&pem)?;
-        let kind = "application/vnd.in-toto+json";
-        let mut message = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
-        message.extend_from_slice(payload);
-        Point::find(&der)?.verifies(&message, signature).then(|| self.authority.name_in(&der))
+        Point::find(&der)?.verifies(&pae(payload), signature).then(|| self.authority.name_in(&der))
     }
 
     fn append(&self, body: Vec<u8>, key: &str, name: &str, attestation: Option<Vec<u8>>) -> usize {
@@ -217,7 +257,7 @@ impl Rekor {
         let place = state.entries.len();
         state.entries.push(Logged { body, time: self.clock.now() });
         if !key.is_empty() {
-            state.index.push((key.to_owned(), name.to_owned(), place));
+            state.list((key.to_owned(), name.to_owned(), place));
         }
         if let Some(attestation) = attestation {
             state.attestations.insert(place, attestation);
@@ -237,7 +277,7 @@ impl Rekor {
         }
         let hash = question.get("hash")?.as_str()?;
         let who = question.get("email").or(question.get("subject")).and_then(Value::as_str);
-        let state = self.lock();
+        let mut state = self.lock();
         let lies = self.faults.has(Fault::IndexLies);
         let mut found: Vec<String> = state
             .index
@@ -250,6 +290,7 @@ impl Rekor {
             .collect();
         found.sort();
         found.dedup();
+        state.searched();
         if self.faults.has(Fault::IndexLoses) {
             found.clear();
         }
@@ -259,7 +300,9 @@ impl Rekor {
     fn retrieve(&self, question: &Value) -> Option<Answer> {
         let mut entries = Vec::new();
         for asked in question.get("entryUUIDs").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(place) = self.place(asked.as_str()?) {
+            let asked = asked.as_str()?;
+            let withheld = self.lock().withheld.iter().any(|id| id == asked);
+            if let Some(place) = self.place(asked).filter(|_| !withheld) {
                 entries.push(Value::Object(self.entry(place)));
             }
         }
@@ -354,11 +397,8 @@ impl Rekor {
             entry["body"] = json!(STANDARD.encode([&logged.body[..], b" "].concat()));
         }
         if let Some(attestation) = state.attestations.get(&place).filter(|_| !has(Fault::NoAttestation)) {
-            let data = if has(Fault::SwappedAttestation) {
-                String::from_utf8_lossy(attestation).replace("sha256:", "sha256:00").into_bytes()
-            } else {
-                attestation.clone()
-            };
+            let data =
+                if has(Fault::SwappedAttestation) { swapped(attestation) } else { attestation.clone() };
             entry["attestation"] = json!({ "data": STANDARD.encode(data) });
         }
         Map::from_iter([(id(&logged.body), entry)])
@@ -369,11 +409,45 @@ impl Rekor {
     }
 }
 
+impl State {
+    fn list(&mut self, row: Row) {
+        match self.delay {
+            0 => self.index.push(row),
+            delay => self.later.push((delay, row)),
+        }
+    }
+
+    /// One search less until what is late is there.
+    fn searched(&mut self) {
+        for (left, row) in std::mem::take(&mut self.later) {
+            match left {
+                1 => self.index.push(row),
+                more => self.later.push((more - 1, row)),
+            }
+        }
+    }
+}
+
 struct Accepted {
     body: Vec<u8>,
     payload: Vec<u8>,
     name: String,
     attested: bool,
+}
+
+/// What a DSSE signature is over.
+fn pae(payload: &[u8]) -> Vec<u8> {
+    let kind = "application/vnd.in-toto+json";
+    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
+    [head.as_bytes(), payload].concat()
+}
+
+/// The same statement of another digest, as well formed as the one that was logged.
+fn swapped(attestation: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(attestation);
+    let statement: Value = serde_json::from_slice(attestation).unwrap_or_default();
+    let digest = statement["predicate"]["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:"));
+    text.replace(digest.expect("a statement of ours"), &hex(&sha256(b"another manifest"))).into_bytes()
 }
 
 fn reference_key(reference: &str) -> String {
