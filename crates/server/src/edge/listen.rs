@@ -181,7 +181,7 @@ async fn converse<Io, Handle, Handled>(
                 ended = connection => ended,
                 // What was answered and is not taken would be waited for as long as the client likes. Nothing bounds
                 // what is being answered and taken, however slowly.
-                () = activity.idle_for(QUIET) => Ok(()),
+                () = activity.idle() => Ok(()),
                 () = activity.quiet_for(AGE) => Ok(()),
             }
         }
