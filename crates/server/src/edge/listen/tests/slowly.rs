@@ -185,3 +185,9 @@ async fn a_client_that_opens_its_window_by_halves_is_given_the_answer_to_its_end
 async fn and_also_when_only_the_end_of_it_waits_for_the_window() {
     by_halves(WIDE + 1_000, 20_000).await;
 }
+
+/// Of routers and modems before a slow link, which hold what was sent for half a minute.
+#[tokio::test(start_paused = true)]
+async fn a_layer_behind_long_queues_is_given_to_its_end() {
+    layers(1, 4_000_000, 30_000, 1_000_000).await;
+}
