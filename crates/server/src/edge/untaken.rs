@@ -33,7 +33,7 @@ struct Table {
 }
 
 /// What counts of one answer, until it is dropped.
-struct Share {
+pub(crate) struct Share {
     of: Arc<Mutex<Table>>,
     client: Client,
     bytes: u64,
@@ -52,21 +52,34 @@ impl Untaken {
         Self { all: limit(all), per_client: limit(per_client), table: Arc::default() }
     }
 
-    /// The answer, which counts from here on; one that is too much is dropped.
-    pub(crate) fn count(&self, client: IpAddr, response: Response<Body>) -> Result<Response<Body>, Error> {
+    /// What will count of a blob that is passed on, before anything of it is there.
+    pub(crate) fn blob(&self, client: IpAddr) -> Result<Arc<Share>, Error> {
+        self.share(client, STREAM)
+    }
+
+    /// The answer, which counts from here on, a blob by what was taken for it before; one that is too much is dropped.
+    pub(crate) fn count(
+        &self,
+        client: IpAddr,
+        response: Response<Body>,
+        taken: Option<Arc<Share>>,
+    ) -> Result<Response<Body>, Error> {
         let (parts, body) = response.into_parts();
         let body = match body {
-            Either::Left(mut whole) => match whole.frame().now_or_never().flatten() {
-                Some(Ok(frame)) => {
-                    let bytes = frame.into_data().unwrap_or_default();
-                    let share = self.share(client, u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
-                    full(share.counted(bytes))
+            Either::Left(mut whole) => {
+                drop(taken);
+                match whole.frame().now_or_never().flatten() {
+                    Some(Ok(frame)) => {
+                        let bytes = frame.into_data().unwrap_or_default();
+                        let share = self.share(client, u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+                        full(share.counted(bytes))
+                    }
+                    Some(Err(never)) => match never {},
+                    None => full(Bytes::new()),
                 }
-                Some(Err(never)) => match never {},
-                None => full(Bytes::new()),
-            },
+            }
             Either::Right(stream) => {
-                let share = self.share(client, STREAM)?;
+                let share = taken.map_or_else(|| self.blob(client), Ok)?;
                 let counted = stream.map_frame(move |frame| frame.map_data(|bytes| share.counted(bytes)));
                 Either::Right(counted.boxed_unsync())
             }
@@ -144,15 +157,18 @@ mod tests {
     #[test]
     fn a_client_is_refused_what_is_too_much_until_it_took_the_rest() {
         let untaken = Untaken::new(0, 100);
-        let first = untaken.count(client(1), answer(60)).unwrap();
-        let second = untaken.count(client(1), answer(40)).unwrap();
+        let first = untaken.count(client(1), answer(60), None).unwrap();
+        let second = untaken.count(client(1), answer(40), None).unwrap();
         assert!(matches!(
-            untaken.count(client(1), answer(1)),
+            untaken.count(client(1), answer(1), None),
             Err(Error::Untaken { limit: "limits.untaken_per_client" })
         ));
-        assert!(untaken.count(client(2), answer(100)).is_ok(), "another client has nothing to do with it");
+        assert!(
+            untaken.count(client(2), answer(100), None).is_ok(),
+            "another client has nothing to do with it"
+        );
         drop(first);
-        assert!(untaken.count(client(1), answer(60)).is_ok());
+        assert!(untaken.count(client(1), answer(60), None).is_ok());
         drop(second);
         assert!(nothing_is_left(&untaken));
     }
@@ -160,8 +176,8 @@ mod tests {
     #[test]
     fn one_answer_may_have_any_size_and_an_empty_one_always_passes() {
         let untaken = Untaken::new(0, 100);
-        let large = untaken.count(client(1), answer(1_000)).unwrap();
-        assert!(untaken.count(client(1), answer(0)).is_ok());
+        let large = untaken.count(client(1), answer(1_000), None).unwrap();
+        assert!(untaken.count(client(1), answer(0), None).is_ok());
         drop(large);
         assert!(nothing_is_left(&untaken));
     }
@@ -171,17 +187,17 @@ mod tests {
         let untaken = Untaken::new(1_000, 400);
         let mut held = Vec::new();
         for number in [1, 2, 3] {
-            while let Ok(answer) = untaken.count(client(number), answer(10)) {
+            while let Ok(answer) = untaken.count(client(number), answer(10), None) {
                 held.push((number, answer));
             }
         }
         let of = |number| held.iter().filter(|(of, _)| *of == number).count();
         assert_eq!([of(1), of(2), of(3)], [40, 30, 15]);
-        let refused = untaken.count(client(1), answer(10));
+        let refused = untaken.count(client(1), answer(10), None);
         assert!(matches!(refused, Err(Error::Untaken { limit: "limits.untaken_per_client" })));
-        let refused = untaken.count(client(3), answer(10));
+        let refused = untaken.count(client(3), answer(10), None);
         assert!(matches!(refused, Err(Error::Untaken { limit: "limits.untaken" })));
-        assert!(untaken.count(client(4), answer(10)).is_ok());
+        assert!(untaken.count(client(4), answer(10), None).is_ok());
         drop(held);
         assert!(nothing_is_left(&untaken));
     }
@@ -189,8 +205,8 @@ mod tests {
     #[test]
     fn an_answer_beyond_all_limits_is_given_where_nothing_else_is_held() {
         let untaken = Untaken::new(100, 50);
-        let large = untaken.count(client(1), answer(1_000)).unwrap();
-        assert!(untaken.count(client(2), answer(1)).is_err());
+        let large = untaken.count(client(1), answer(1_000), None).unwrap();
+        assert!(untaken.count(client(2), answer(1), None).is_err());
         drop(large);
         assert!(nothing_is_left(&untaken));
     }
@@ -200,14 +216,14 @@ mod tests {
         let untaken = Untaken::new(0, 2 * STREAM);
         let chunks = [Bytes::from_static(b"ab"), Bytes::from_static(b"c")].map(Ok);
         let blob = Response::new(stream(futures_util::stream::iter(chunks)));
-        let mut blob = untaken.count(client(1), blob).unwrap().into_body();
-        let whole = untaken.count(client(1), answer(STREAM)).unwrap();
+        let mut blob = untaken.count(client(1), blob, None).unwrap().into_body();
+        let whole = untaken.count(client(1), answer(STREAM), None).unwrap();
         let kept = blob.frame().await.unwrap().unwrap().into_data().unwrap();
         let whole = whole.into_body().collect().await.unwrap().to_bytes().slice(..1);
         drop(blob);
         assert_eq!((&*kept, &*whole), (&b"ab"[..], &[7][..]));
         assert!(matches!(
-            untaken.count(client(1), answer(1)),
+            untaken.count(client(1), answer(1), None),
             Err(Error::Untaken { limit: "limits.untaken_per_client" })
         ));
         drop((kept, whole));
