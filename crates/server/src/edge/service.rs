@@ -64,10 +64,14 @@ where
         tracing::error!(%id, path = parts.uri.path(), "a handler panicked");
         respond::error(&app, &Error::Internal)
     });
-    let mut response = app.untaken.count(client, response, seen.share.take()).unwrap_or_else(|error| {
-        app.metrics.turned_away("untaken");
-        refusal(&app, parts.uri.path(), error)
-    });
+    let mut response = if admission::is_probe(parts.uri.path()) {
+        response
+    } else {
+        app.untaken.count(client, response, seen.share.take()).unwrap_or_else(|error| {
+            app.metrics.turned_away("untaken");
+            refusal(&app, parts.uri.path(), error)
+        })
+    };
     if admission::is_private(&app, parts.uri.path()) {
         respond::keep_private(response.headers_mut());
     }

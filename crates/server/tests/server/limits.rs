@@ -164,6 +164,13 @@ async fn who_may_have_no_more_blobs_is_told_so_before_upstream_is_asked() {
 }
 
 #[tokio::test]
+async fn probes_are_answered_whatever_is_not_taken_behind_the_same_address() {
+    let (_place, service, _path, _held) = with_untaken_blobs().await;
+    assert_eq!(service.get("/metrics").await.status, 429);
+    assert_eq!((service.get("/livez").await.status, service.get("/readyz").await.status), (200, 200));
+}
+
+#[tokio::test]
 async fn who_takes_nothing_of_what_it_asks_for_is_refused_more_of_it() {
     let place = Place::new().await;
     let service = place.start().await;
