@@ -18,7 +18,7 @@ use crate::edge::buckets::Buckets;
 use crate::edge::certificates::Certificates;
 use crate::edge::crowd::Crowd;
 use crate::edge::request_id::RequestIds;
-use crate::edge::untaken::{self, Untaken};
+use crate::edge::untaken::Untaken;
 use crate::error::Error;
 use crate::evidence::Records;
 use crate::resolve::{Ask, Flights, Freshness, Question, Served};
@@ -106,7 +106,7 @@ impl App {
             tls,
             crowd: Arc::new(crowd),
             rates,
-            untaken: Untaken::new(untaken::LIMIT),
+            untaken: Untaken::new(config.limits.untaken, config.limits.untaken_per_client),
             clock,
             base_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
             origin_header,

@@ -136,9 +136,9 @@ pub(crate) enum Error {
     /// One client's requests.
     #[error("too many requests from this address; the limit is `limits.requests_per_client_per_second`")]
     TooManyRequests { retry_after: Duration },
-    /// One client's answers.
-    #[error("too many answers wait for this address to take them; take those first")]
-    Untaken,
+    /// Answers that were given and are not taken.
+    #[error("too many answers wait to be taken; take those first: the limit is `{limit}`")]
+    Untaken { limit: &'static str },
     /// A defect of ours.
     #[error("internal error")]
     Internal,

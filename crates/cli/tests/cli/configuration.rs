@@ -47,6 +47,8 @@ fn a_configuration_is_shown_with_the_origin_of_each_value() {
     min_free = "1GiB"                                # default
     connections = 4096                               # default
     connections_per_client = 1024                    # default
+    untaken = "512MiB"                               # default
+    untaken_per_client = "128MiB"                    # default
     requests_per_client_per_second = 0               # default
 
     [upstreams."corp.alt"]

@@ -142,6 +142,10 @@ pub(super) struct LimitsTable {
     pub(super) connections: Option<u32>,
     /// Connections of one client at one time; default 1024.
     pub(super) connections_per_client: Option<u32>,
+    /// Bytes of answers that clients have not taken; default `512MiB`.
+    pub(super) untaken: Option<ByteSize>,
+    /// Of one client; default `128MiB`.
+    pub(super) untaken_per_client: Option<ByteSize>,
     /// Requests of one client (an IPv4 address, an IPv6 /64); default 0.
     pub(super) requests_per_client_per_second: Option<u32>,
     /// Requests that it may make at once after a pause; default ten seconds' worth.

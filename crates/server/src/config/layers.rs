@@ -319,9 +319,10 @@ fn policy_file(key: &'static str, path: &Path) -> Result<(PathBuf, tlog::Policy)
 }
 
 fn limits(table: &LimitsTable, ephemeral: bool) -> Limits {
+    const MIB: u64 = 1024 * 1024;
     let unless = match ephemeral {
         // Often in memory, as on Cloud Run, and of some hundred megabytes.
-        true => Budgets { min_free: 64 << 20, manifest_bytes_per_day: 128 << 20, ..Budgets::default() },
+        true => Budgets { min_free: 64 * MIB, manifest_bytes_per_day: 128 * MIB, ..Budgets::default() },
         false => Budgets::default(),
     };
     let rate = table.requests_per_client_per_second.unwrap_or(0);
@@ -341,6 +342,9 @@ fn limits(table: &LimitsTable, ephemeral: bool) -> Limits {
         },
         connections: table.connections.unwrap_or(4_096),
         connections_per_client: table.connections_per_client.unwrap_or(1_024),
+        untaken: bytes(&table.untaken, 512 * MIB),
+        // 32 of the largest manifests, or a blob that is passed on for each connection.
+        untaken_per_client: bytes(&table.untaken_per_client, 128 * MIB),
         requests_per_client_per_second: rate,
         requests_per_client_burst: table.requests_per_client_burst.unwrap_or(rate.saturating_mul(10)).max(1),
     }

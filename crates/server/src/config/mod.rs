@@ -173,6 +173,10 @@ pub struct Limits {
     pub connections: u32,
     /// Connections of one client at one time.
     pub connections_per_client: u32,
+    /// Bytes of answers that clients have not taken.
+    pub untaken: u64,
+    /// Of one client.
+    pub untaken_per_client: u64,
     /// Requests of one client.
     pub requests_per_client_per_second: u32,
     /// Requests that it may make at once after a pause.

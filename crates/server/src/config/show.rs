@@ -95,6 +95,8 @@ impl Config {
         page.text("limits.min_free", ByteSize(budgets.min_free));
         page.bare("limits.connections", self.limits.connections);
         page.bare("limits.connections_per_client", self.limits.connections_per_client);
+        page.text("limits.untaken", ByteSize(self.limits.untaken));
+        page.text("limits.untaken_per_client", ByteSize(self.limits.untaken_per_client));
         page.bare("limits.requests_per_client_per_second", self.limits.requests_per_client_per_second);
         if self.limits.requests_per_client_per_second != 0 {
             page.bare("limits.requests_per_client_burst", self.limits.requests_per_client_burst);

@@ -12,7 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
 use super::body::Body;
-use super::pace::Pace;
+use super::pace::{self, Pace};
 
 /// So much of an answer is given at one time: HTTP/2 keeps what it was given until the client takes it, however much it is.
 const PIECE: usize = 64 * 1024;
@@ -111,12 +111,12 @@ impl Activity {
         }
     }
 
-    /// Resolves when, from now on, nothing was asked or answered for so long, and next to nothing was taken of what had
-    /// been answered: a client that only says that it is there takes less.
-    pub(super) async fn idle_for(&self, long: Duration) {
+    /// Resolves when, from now on, nothing was asked or answered, and next to nothing was taken of what had been answered,
+    /// for as long as the client is waited for: one that only says that it is there takes less.
+    pub(super) async fn idle(&self) {
         let mut before = self.lock().sent;
         loop {
-            self.quiet_for(long).await;
+            self.quiet_for(pace::patience(before)).await;
             let sent = self.lock().sent;
             if sent.saturating_sub(before) < TAKEN {
                 return;
@@ -169,7 +169,11 @@ impl http_body::Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = self.poll_piece(context);
         if let Some(pace) = &self.pace {
-            pace.waits(polled.is_ready());
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => pace.gave(frame.data_ref().map_or(0, Bytes::len)),
+                Poll::Ready(_) => pace.gave(0),
+                Poll::Pending => pace.pauses(),
+            }
         }
         polled
     }

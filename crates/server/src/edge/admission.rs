@@ -15,7 +15,7 @@ use crate::error::Error;
 /// there are any, and the log, proofs and pages where they are not public.
 pub(super) async fn admit(app: &App, parts: &Parts, client: IpAddr) -> Result<(), Error> {
     let path = parts.uri.path();
-    if matches!(path, "/livez" | "/readyz") {
+    if is_probe(path) {
         return Ok(());
     }
     if let Some(rates) = &app.rates {
@@ -39,6 +39,11 @@ pub(super) async fn admit(app: &App, parts: &Parts, client: IpAddr) -> Result<()
         }
         Refused::Busy => Error::LoginsBusy,
     })
+}
+
+/// Whether it is for whoever watches over the service, from wherever that is.
+pub(super) fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz")
 }
 
 /// Whether an answer is not for everybody: because a login was needed for it, or because the operator keeps the log to

@@ -36,8 +36,10 @@ const IDLE: Duration = Duration::from_secs(150);
 /// After this long a connection takes no more requests: a client that goes on makes a new one, perhaps elsewhere. What was
 /// answered to the end by then may be taken for as long again.
 const AGE: Duration = Duration::from_secs(60 * 60);
-/// Between two questions whether a client of HTTP/2 is still there, and how long it has to answer.
+/// Between two questions whether a client of HTTP/2 is still there.
 const PING: Duration = Duration::from_secs(30);
+/// How long it has to answer: before a slow link the question waits behind all that was sent before.
+const PONG: Duration = Duration::from_secs(120);
 /// Bytes of request line and headers.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Header lines of one request.
@@ -181,7 +183,7 @@ async fn converse<Io, Handle, Handled>(
                 ended = connection => ended,
                 // What was answered and is not taken would be waited for as long as the client likes. Nothing bounds
                 // what is being answered and taken, however slowly.
-                () = activity.idle_for(QUIET) => Ok(()),
+                () = activity.idle() => Ok(()),
                 () = activity.quiet_for(AGE) => Ok(()),
             }
         }
@@ -208,7 +210,7 @@ fn builder() -> Builder<Streams> {
         .max_local_error_reset_streams(MAX_ERROR_STREAMS)
         .max_header_list_size(16 * 1024)
         .keep_alive_interval(PING)
-        .keep_alive_timeout(PING);
+        .keep_alive_timeout(PONG);
     builder
 }
 

@@ -215,7 +215,7 @@ fn status_and_code(app: &App, error: &Error) -> (StatusCode, ErrorCode) {
         | Error::Young(_)
         | Error::Contradicted { .. } => (StatusCode::FORBIDDEN, ErrorCode::Denied),
         Error::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized),
-        Error::TooManyAttempts { .. } | Error::TooManyRequests { .. } | Error::Untaken => {
+        Error::TooManyAttempts { .. } | Error::TooManyRequests { .. } | Error::Untaken { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
         }
         Error::LoginsBusy | Error::Evidence { .. } | Error::Unsearched { .. } => {

@@ -14,8 +14,10 @@ use oci::{ManifestSelector, Name, Route, RouteError, Tag};
 use tracing::Instrument as _;
 
 use super::body::{Body, full};
+use super::untaken::Share;
 use super::{admission, client, pages, request_id, respond};
 use crate::app::App;
+use crate::config::BlobMode;
 use crate::error::Error;
 use crate::health::Told;
 use crate::log_api::At;
@@ -31,6 +33,8 @@ struct Seen<'a> {
     kind: Kind,
     upstream: &'a str,
     outcome: Option<Outcome>,
+    /// What counts of a blob, taken before upstream was asked for it.
+    share: Option<Arc<Share>>,
 }
 
 /// Answers any request; a defect in a handler becomes a 500 and a count.
@@ -41,7 +45,7 @@ where
     let started = Instant::now();
     let (parts, body) = request.into_parts();
     let client = client::address(&app.config.trusted_proxies, peer, &parts.headers);
-    let mut seen = Seen { kind: Kind::Other, upstream: "none", outcome: None };
+    let mut seen = Seen { kind: Kind::Other, upstream: "none", outcome: None, share: None };
     let id = app.request_ids.next();
     let span = tracing::info_span!("request", %id, method = %parts.method, path = parts.uri.path());
     let answer = async {
@@ -60,10 +64,14 @@ where
         tracing::error!(%id, path = parts.uri.path(), "a handler panicked");
         respond::error(&app, &Error::Internal)
     });
-    let mut response = app.untaken.count(client, response).unwrap_or_else(|error| {
-        app.metrics.turned_away("untaken");
-        refusal(&app, parts.uri.path(), error)
-    });
+    let mut response = if admission::is_probe(parts.uri.path()) {
+        response
+    } else {
+        app.untaken.count(client, response, seen.share.take()).unwrap_or_else(|error| {
+            app.metrics.turned_away("untaken");
+            refusal(&app, parts.uri.path(), error)
+        })
+    };
     if admission::is_private(&app, parts.uri.path()) {
         respond::keep_private(response.headers_mut());
     }
@@ -182,6 +190,10 @@ async fn registry<'a>(
         Route::Blob { name, digest } => {
             label(Kind::Blob, Some(&name))?;
             allowed(app, &name)?;
+            if app.config.blobs == BlobMode::Stream && method == Method::GET {
+                let share = app.untaken.blob(client);
+                seen.share = Some(share.inspect_err(|_| app.metrics.turned_away("untaken"))?);
+            }
             blobs::blob(app, method, &parts.headers, &name, digest).await?
         }
         Route::TagsList { name, query } => {

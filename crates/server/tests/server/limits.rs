@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Gate, Image, Quirk};
+use testkit::{Gate, Image, Kind, Quirk};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::place::{Place, START, error};
+use crate::place::{Place, Running, START, error};
 
 #[tokio::test]
 async fn beyond_its_budget_a_client_gets_no_new_tags_and_keeps_the_recorded_ones() {
@@ -119,6 +119,57 @@ async fn a_client_beyond_its_budget_does_not_spoil_the_pull_of_another_who_share
     assert_eq!((other.status, &other.body), (200, &image.manifest));
 }
 
+/// Asks so often over HTTP/2, and opens no window for the answers.
+async fn takes_nothing(service: &Running, path: &str, times: u8) -> TcpStream {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        [&[0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let headers =
+        [&[0x82, 0x86, 0x41, 1, b't', 4, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat();
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    let closed = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    stream.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &closed].concat()).await.unwrap();
+    for number in (1..2 * times).step_by(2) {
+        stream.write_all(&frame(1, 5, number, &headers)).await.unwrap();
+    }
+    stream
+}
+
+/// A service of which one client has all the blobs that it may have, and takes nothing of them.
+async fn with_untaken_blobs() -> (Place, Running, String, TcpStream) {
+    let limits = "[limits]\nmin_free = 0\nuntaken_per_client = \"256KiB\"";
+    let place = Place::new().await.keys("blobs = \"stream\"").tables(limits);
+    let service = place.start().await;
+    let blob = place.registry.push_blob("team/app", vec![7_u8; 100_000]);
+    let path = format!("/v2/corp.alt/team/app/blobs/{blob}");
+    let held = takes_nothing(&service, &path, 2).await;
+    let until = Instant::now() + Duration::from_secs(30);
+    while place.registry.count("GET", Kind::Blob) < 2 {
+        assert!(Instant::now() < until, "{} asked", place.registry.count("GET", Kind::Blob));
+        tokio::task::yield_now().await;
+    }
+    (place, service, path, held)
+}
+
+#[tokio::test]
+async fn who_may_have_no_more_blobs_is_told_so_before_upstream_is_asked() {
+    let (place, service, path, _held) = with_untaken_blobs().await;
+    let refused = service.get(&path).await;
+    let (code, message) = error(&refused);
+    assert_eq!((refused.status, &*code), (429, "TOOMANYREQUESTS"));
+    assert!(message.contains("`limits.untaken_per_client`"), "{message}");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(place.registry.count("GET", Kind::Blob), 2);
+    assert_eq!(service.request("HEAD", &path).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn probes_are_answered_whatever_is_not_taken_behind_the_same_address() {
+    let (_place, service, _path, _held) = with_untaken_blobs().await;
+    assert_eq!(service.get("/metrics").await.status, 429);
+    assert_eq!((service.get("/livez").await.status, service.get("/readyz").await.status), (200, 200));
+}
+
 #[tokio::test]
 async fn who_takes_nothing_of_what_it_asks_for_is_refused_more_of_it() {
     let place = Place::new().await;
@@ -129,18 +180,7 @@ async fn who_takes_nothing_of_what_it_asks_for_is_refused_more_of_it() {
     image.digest = testkit::sha256_digest(&image.manifest);
     place.registry.push_image("team/app", "v1", &image);
     assert_eq!(service.pull("team/app", "v1").await.status, 200);
-    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
-        [&[0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream], payload].concat()
-    };
-    let path = "/v2/corp.alt/team/app/manifests/v1";
-    let headers =
-        [&[0x82, 0x86, 0x41, 1, b't', 4, u8::try_from(path.len()).unwrap()], path.as_bytes()].concat();
-    let mut stream = TcpStream::connect(service.address).await.unwrap();
-    let opening = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat();
-    stream.write_all(&opening).await.unwrap();
-    for number in (1..100).step_by(2) {
-        stream.write_all(&frame(1, 5, number, &headers)).await.unwrap();
-    }
+    let _held = takes_nothing(&service, "/v2/corp.alt/team/app/manifests/v1", 50).await;
     let until = Instant::now() + Duration::from_secs(30);
     let refused = "tlog_turned_away_total{reason=\"untaken\"}";
     while !service.get("/metrics").await.text().contains(refused) {

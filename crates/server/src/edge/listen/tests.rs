@@ -10,6 +10,7 @@ use super::*;
 use crate::config::TrustedProxies;
 use crate::edge::body::full;
 
+mod slowly;
 mod taking;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -53,7 +54,7 @@ async fn whole(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(u8, u8, Vec
 }
 
 /// The next frame, by kind and flags. Pings are answered: the client is there.
-async fn next(stream: &mut TcpStream) -> io::Result<(u8, u8)> {
+async fn next(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<(u8, u8)> {
     let (kind, flags, payload) = whole(stream).await?;
     if (kind, flags & 1) == (PING_FRAME, 0) {
         stream.write_all(&frame(PING_FRAME, 1, 0, &payload)).await?;
