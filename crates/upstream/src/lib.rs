@@ -22,6 +22,7 @@ mod manifest;
 mod realm;
 mod referrers;
 mod resolver;
+mod room;
 mod send;
 mod settings;
 mod tags;

@@ -25,6 +25,8 @@ mod proxies;
 #[cfg(test)]
 mod redirects;
 #[cfg(test)]
+mod referrers;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod secrets;
