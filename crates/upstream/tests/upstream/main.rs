@@ -19,6 +19,8 @@ mod limits;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod lookups;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod proxies;
