@@ -17,6 +17,7 @@ mod endpoint;
 mod endpoints;
 mod error;
 mod exchange;
+mod last;
 mod login;
 mod manifest;
 mod realm;

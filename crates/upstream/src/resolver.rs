@@ -1,7 +1,7 @@
 //! Names to addresses, every one of them checked before anything connects.
 //!
 //! The checked addresses are those that are connected to: there is no second look-up between check
-//! and use.
+//! and use. Where a look-up hangs, or it is not its turn, the addresses are used that were found and checked last.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +15,7 @@ use futures_util::future::{BoxFuture, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::address::check_address;
+use crate::last::LastFound;
 use crate::settings::{Clock, Settings};
 use crate::turns::{For, Turns};
 
@@ -60,10 +61,12 @@ pub(crate) struct PublicResolver {
     turns: Arc<Turns>,
     whose: For,
     clock: Clock,
-    /// For a turn; less than for the connection, so that a registry is not blamed for the queue.
+    /// For a turn, and for an answer where there is an older one; less than for the connection, so that a registry is not
+    /// blamed for the queue.
     wait: Duration,
     /// Names that are being looked up.
     asked: Arc<Mutex<HashMap<String, Answer>>>,
+    last: Arc<LastFound>,
 }
 
 impl PublicResolver {
@@ -76,17 +79,27 @@ impl PublicResolver {
             clock: settings.clock.clone(),
             wait: settings.timeouts.connect / 2,
             asked: Arc::default(),
+            last: Arc::default(),
         }
     }
 
     /// For those that are configured and all that they lead to; shares with the other only what all look-ups may take.
     pub(crate) fn for_configured(&self) -> Self {
-        Self { whose: For::Configured, asked: Arc::default(), ..self.clone() }
+        Self { whose: For::Configured, asked: Arc::default(), last: Arc::default(), ..self.clone() }
     }
 
     /// Every address of a name, checked.
     async fn addresses(self, name: String) -> Result<Vec<SocketAddr>, Failed> {
-        self.answer(&name).await
+        let answer = self.answer(&name);
+        let found = tokio::time::timeout(self.wait, answer.clone()).await;
+        match found {
+            Ok(Err(failed)) if failed.0.is::<NoTurn>() => self.last(&name).ok_or(failed),
+            Ok(found) => found,
+            Err(_late) => match self.last(&name) {
+                Some(last) => Ok(last),
+                None => answer.await,
+            },
+        }
     }
 
     /// Whoever asks for a name that is being looked up gets the same answer.
@@ -103,8 +116,14 @@ impl PublicResolver {
     }
 
     async fn wait_for(self, name: String, answer: Answer) {
-        let _ours = answer.await;
+        if let Ok(found) = answer.await {
+            self.last.note(&name, found, self.clock.now());
+        }
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+    }
+
+    fn last(&self, name: &str) -> Option<Vec<SocketAddr>> {
+        self.last.of(name, self.clock.now())
     }
 
     async fn look_up(self, name: String) -> Result<Vec<SocketAddr>, Failed> {
@@ -246,6 +265,43 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(resolver.asked.lock().unwrap().is_empty());
+    }
+
+    /// A resolver that has found `registry.example` once, and whose look-ups then wait until the sender is dropped.
+    async fn with_servers_that_died() -> (PublicResolver, Sender<()>) {
+        let (alive, dead) = channel();
+        let (dead, asked) = (Mutex::new(dead), std::sync::atomic::AtomicBool::new(false));
+        let lookup = Lookup::Fixed(Arc::new(move |_name| {
+            if asked.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                let _released = dead.lock().unwrap().recv();
+            }
+            vec![IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1))]
+        }));
+        let timeouts = Timeouts { connect: Duration::from_millis(2), ..Timeouts::default() };
+        let resolver = PublicResolver::new(&Settings { lookup, timeouts, ..Settings::default() });
+        resolver.clone().addresses("registry.example".to_owned()).await.unwrap();
+        while !resolver.asked.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        (resolver, alive)
+    }
+
+    #[tokio::test]
+    async fn what_was_found_last_is_used_while_a_look_up_hangs_or_it_is_not_its_turn() {
+        let (resolver, alive) = with_servers_that_died().await;
+        let find = |name: &str| resolver.clone().addresses(name.to_owned());
+        let last = find("registry.example").await.unwrap();
+        assert_eq!(last[0].ip(), IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1)));
+        // Its look-up has one turn of the lane, and the next name below it the other.
+        let mut asking = JoinSet::new();
+        ask(&mut asking, &resolver, "next.registry.example");
+        for number in 0..10 {
+            ask(&mut asking, &resolver, &format!("r{number}.registry.example"));
+        }
+        resolver.asked.lock().unwrap().remove("registry.example");
+        assert_eq!(find("registry.example").await.unwrap(), last);
+        drop(alive);
+        asking.join_all().await;
     }
 
     #[tokio::test]
