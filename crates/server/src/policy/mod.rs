@@ -68,12 +68,19 @@ impl Matcher {
         }
     }
 
-    /// The same for characters that it never tells apart.
-    fn kind(&self, byte: u8) -> u8 {
+    /// Characters that a glob tells from all others.
+    fn named(&self) -> impl Iterator<Item = u8> {
+        let pattern = match self {
+            Self::Glob(pattern) => Some(pattern),
+            Self::Regex(_) => None,
+        };
+        pattern.into_iter().flat_map(Pattern::named)
+    }
+
+    fn expression(&self) -> Option<&Expression> {
         match self {
-            Self::Glob(pattern) if pattern.names(byte) => byte,
-            Self::Glob(_) => 0,
-            Self::Regex(expression) => expression.kind(byte),
+            Self::Glob(_) => None,
+            Self::Regex(expression) => Some(expression),
         }
     }
 }

@@ -116,9 +116,12 @@ impl Pattern {
         Places { at: all, behind: None }
     }
 
-    /// Whether it tells this character from others.
-    pub(super) fn names(&self, byte: u8) -> bool {
-        self.tokens.contains(&Token::Byte(byte))
+    /// Characters that it tells from others.
+    pub(super) fn named(&self) -> impl Iterator<Item = u8> {
+        self.tokens.iter().filter_map(|token| match token {
+            Token::Byte(byte) => Some(*byte),
+            Token::Star | Token::DoubleStar => None,
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use super::expression::Expression;
 use super::places::Places;
 use super::{Matcher, Rule};
 
@@ -168,10 +169,16 @@ pub(super) fn shortest_prefix(rule: &Matcher) -> Option<String> {
 
 /// One character for all that no rule tells apart: of those that a tag may begin with, and of all that it may have.
 fn alike(rules: &[&Matcher]) -> (Vec<u8>, Vec<u8>) {
+    let expressions: Vec<&Expression> = rules.iter().filter_map(|rule| rule.expression()).collect();
+    let named: HashSet<u8> = rules.iter().flat_map(|rule| rule.named()).collect();
     let kinds = |allowed: &[u8]| {
         let mut kinds = HashSet::new();
-        let is_new =
-            |byte: &&u8| kinds.insert(rules.iter().map(|rule| rule.kind(**byte)).collect::<Vec<u8>>());
+        let kind = |byte: u8| {
+            let by_expressions =
+                expressions.iter().map(|expression| expression.kind(byte)).collect::<Vec<_>>();
+            (named.get(&byte).copied(), by_expressions)
+        };
+        let is_new = |byte: &&u8| kinds.insert(kind(**byte));
         allowed.iter().filter(is_new).copied().collect::<Vec<u8>>()
     };
     let firsts: Vec<u8> =
