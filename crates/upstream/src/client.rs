@@ -12,6 +12,7 @@ use crate::Error;
 use crate::allowance::Allowances;
 use crate::endpoint::Endpoint;
 use crate::endpoints::Endpoints;
+use crate::room::{Room, Rooms};
 use crate::settings::{Clock, Settings, Timeouts};
 use crate::token::Tokens;
 
@@ -28,6 +29,7 @@ struct Inner {
     clock: Clock,
     tokens: Tokens,
     allowances: Allowances,
+    rooms: Rooms,
 }
 
 impl Client {
@@ -44,6 +46,7 @@ impl Client {
             clock: settings.clock,
             tokens: Tokens::default(),
             allowances: Allowances::default(),
+            rooms: Rooms::default(),
         })))
     }
 
@@ -68,6 +71,11 @@ impl Client {
 
     pub(crate) fn endpoint(&self, host: &RegistryHost) -> Result<Arc<Endpoint>, Error> {
         self.0.endpoints.of(host)
+    }
+
+    /// For a list of this registry.
+    pub(crate) fn room(&self, host: &RegistryHost) -> Room {
+        self.0.rooms.room(self.0.endpoints.configured(host).is_some())
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {

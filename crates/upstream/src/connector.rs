@@ -32,23 +32,34 @@ pub(crate) struct Http {
 /// Makes HTTP clients.
 pub(crate) struct Connector {
     timeouts: Timeouts,
-    resolver: Arc<PublicResolver>,
+    for_others: Arc<PublicResolver>,
+    for_configured: Arc<PublicResolver>,
 }
 
 impl Connector {
     /// By the settings for all registries.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let resolver = Arc::new(PublicResolver::new(settings));
-        Self { timeouts: settings.timeouts, resolver }
+        let resolver = PublicResolver::new(settings);
+        let for_configured = Arc::new(resolver.for_configured());
+        Self { timeouts: settings.timeouts, for_others: Arc::new(resolver), for_configured }
     }
 
-    /// The clients of all registries that need none of their own.
+    /// The clients of all registries that nobody configured.
     ///
     /// # Errors
     ///
     /// [`Error::Setup`].
     pub(crate) fn shared(&self) -> Result<Http, Error> {
-        self.http(&tls::system()?, None).map_err(|error| Error::of_setup(&error))
+        self.http(&tls::system()?, None, &self.for_others).map_err(|error| Error::of_setup(&error))
+    }
+
+    /// Those of configured registries that need none of their own, and of Docker Hub.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setup`].
+    pub(crate) fn shared_by_configured(&self) -> Result<Http, Error> {
+        self.http(&tls::system()?, None, &self.for_configured).map_err(|error| Error::of_setup(&error))
     }
 
     /// Those of one registry, which are the `shared` ones where it has neither roots nor a proxy of its own.
@@ -76,10 +87,15 @@ impl Connector {
         };
         let wrong = |why| Error::Upstream { host: host.to_string(), why };
         let proxy = upstream.proxy.as_ref().map(proxy).transpose().map_err(wrong)?;
-        self.http(&tls, proxy).map_err(|error| Error::of_setup(&error))
+        self.http(&tls, proxy, &self.for_configured).map_err(|error| Error::of_setup(&error))
     }
 
-    fn http(&self, tls: &ClientConfig, proxy: Option<Proxy>) -> reqwest::Result<Http> {
+    fn http(
+        &self,
+        tls: &ClientConfig,
+        proxy: Option<Proxy>,
+        resolver: &Arc<PublicResolver>,
+    ) -> reqwest::Result<Http> {
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(USER_AGENT)
@@ -99,7 +115,7 @@ impl Connector {
         let configured = builder().pool_max_idle_per_host(IDLE_CONFIGURED);
         let (public, configured) = match proxy {
             Some(proxy) => (public.proxy(proxy.clone()), configured.proxy(proxy)),
-            None => (public.dns_resolver(Arc::clone(&self.resolver)), configured),
+            None => (public.dns_resolver(Arc::clone(resolver)), configured),
         };
         Ok(Http { public: public.build()?, configured: configured.build()? })
     }

@@ -19,6 +19,7 @@ pub(crate) struct Endpoints {
     others: Mutex<HashMap<RegistryHost, Arc<Endpoint>>>,
     own_hosts: Arc<BTreeSet<String>>,
     http: Http,
+    docker_hub: Http,
 }
 
 impl Endpoints {
@@ -30,14 +31,15 @@ impl Endpoints {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Error> {
         let own_hosts = Arc::new(lower_case(&settings.own_hosts));
         let connector = Connector::new(settings);
-        let http = connector.shared()?;
+        let shared = connector.shared_by_configured()?;
         let endpoint = |(host, upstream)| {
-            let http = connector.of(host, upstream, &http)?;
+            let http = connector.of(host, upstream, &shared)?;
             let endpoint = Endpoint::configured(host, upstream, &own_hosts, http)?;
             Ok((RegistryHost::clone(host), Arc::new(endpoint)))
         };
         let configured = settings.upstreams.iter().map(endpoint).collect::<Result<_, Error>>()?;
-        Ok(Self { configured, others: Mutex::default(), own_hosts, http })
+        let (http, docker_hub) = (connector.shared()?, shared.clone());
+        Ok(Self { configured, others: Mutex::default(), own_hosts, http, docker_hub })
     }
 
     /// One that is configured.
@@ -63,7 +65,9 @@ impl Endpoints {
         if let Some(endpoint) = others.get(host) {
             return Ok(Arc::clone(endpoint));
         }
-        let endpoint = Arc::new(Endpoint::public(host, &self.own_hosts, self.http.clone())?);
+        // Everybody pulls from it, and no client can choose where it leads.
+        let http = if *host == RegistryHost::docker_hub() { &self.docker_hub } else { &self.http };
+        let endpoint = Arc::new(Endpoint::public(host, &self.own_hosts, http.clone())?);
         if others.len() >= CAPACITY {
             others.retain(|_, known| Arc::strong_count(known) > 1);
         }

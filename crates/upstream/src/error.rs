@@ -74,6 +74,9 @@ pub enum Error {
         /// Who.
         host: String,
     },
+    /// Too many long lists at one time.
+    #[error("too many long lists are being read at one time; ask again in a moment")]
+    NoRoom,
     /// A host that may not be asked: a private address, a port, http, or ourselves.
     #[error(
         "`{host}` may not be asked: {why}; a registry that is reached otherwise than by its public name over https has to be configured as `[upstreams.\"name.alt\"]`"
@@ -205,6 +208,8 @@ pub enum ErrorKind {
     InvalidManifest,
     /// The digest header does not fit the bytes.
     DigestLies,
+    /// No room for it at the moment.
+    NoRoom,
     /// Anything else that a working registry would not do.
     Unavailable,
 }
@@ -221,6 +226,7 @@ impl Error {
             Self::HostRefused { .. } => ErrorKind::HostRefused,
             Self::InvalidManifest(_) | Self::TooLarge { .. } => ErrorKind::InvalidManifest,
             Self::DigestLies { .. } => ErrorKind::DigestLies,
+            Self::NoRoom => ErrorKind::NoRoom,
             Self::ServerError { .. }
             | Self::UnexpectedStatus { .. }
             | Self::Unreachable { .. }
@@ -253,6 +259,7 @@ impl Error {
             Self::TimedOut { .. } => "timed_out",
             Self::Resting { .. } => "resting",
             Self::Busy { .. } => "busy",
+            Self::NoRoom => "no_room",
             Self::HostRefused { .. } => "host_refused",
             Self::RealmRefused { .. } => "realm_refused",
             Self::NoToken { .. } => "no_token",

@@ -11,9 +11,10 @@ use oci::{
 use url::Url;
 
 use crate::Error;
-use crate::body::read_bounded;
+use crate::body::read_within;
 use crate::client::Client;
 use crate::endpoint::Endpoint;
+use crate::room::Room;
 use crate::send::Question;
 
 /// Bytes of one list, over all pages: ours is one index, and clients read no more of one.
@@ -23,7 +24,8 @@ const MAX_PAGES: usize = 16;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
-/// A page as it came; it is read once all are there, so that a slow registry makes us hold no more than that.
+/// A page as it came; it is read once all are there, so that a slow registry makes us hold no more than that, and of
+/// that no more than there is room for.
 struct Page {
     body: Bytes,
     /// Whether upstream says that it has left out other artifact types.
@@ -35,17 +37,23 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error`]; [`Error::InvalidList`] for a list that is none, or has more than 16 pages, 4 MiB or 10,000 descriptors.
+    /// [`Error`]; [`Error::InvalidList`] for a list that is none, or has more than 16 pages, 4 MiB or 10,000 descriptors;
+    /// [`Error::NoRoom`] for a long one while many others are read.
     pub async fn referrers(
         &self,
         name: &Name,
         digest: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, Error> {
-        let pages = match self.pages(name, digest, artifact_type).await? {
-            Some(pages) => pages,
-            None => self.fallback(name, digest).await?,
+        let mut room = self.room(name.host());
+        let pages = async {
+            match self.pages(name, digest, artifact_type, &mut room).await? {
+                Some(pages) => Ok(pages),
+                None => self.fallback(name, digest).await,
+            }
         };
+        let pages = tokio::time::timeout(self.timeouts().list, pages).await;
+        let pages = pages.map_err(|_late| Error::TimedOut { host: name.host().to_string() })??;
         let mut list = Referrers::default();
         for page in pages {
             let wanted = artifact_type.filter(|_| !page.filtered);
@@ -60,6 +68,7 @@ impl Client {
         name: &Name,
         digest: &Digest,
         artifact_type: Option<&str>,
+        room: &mut Room,
     ) -> Result<Option<Vec<Page>>, Error> {
         let endpoint = self.endpoint(name.host())?;
         let path = format!("v2/{}/referrers/{digest}", name.repository());
@@ -67,9 +76,9 @@ impl Client {
         if let Some(kind) = artifact_type {
             url.query_pairs_mut().append_pair("artifactType", kind);
         }
-        let (mut pages, mut room) = (Vec::new(), MAX_LIST);
+        let (mut pages, mut left) = (Vec::new(), MAX_LIST);
         for _page in 0..MAX_PAGES {
-            let page = self.referrers_page(&endpoint, name, url.clone(), room).await;
+            let page = self.referrers_page(&endpoint, name, url.clone(), left, room).await;
             let (headers, body) = match page {
                 // Not one of them has the API: by the specification 404, by experience any of these.
                 Err(Error::NotFound | Error::UnexpectedStatus { status: 400 | 405 | 406 })
@@ -81,7 +90,7 @@ impl Client {
                 Err(Error::TooLarge { .. }) => return Err(Error::InvalidList),
                 page => page?,
             };
-            room = room.saturating_sub(body.len());
+            left = left.saturating_sub(body.len());
             let filtered = headers.get(FILTERS_APPLIED).is_some_and(|applied| applied == "artifactType");
             pages.push(Page { body, filtered });
             match next(&headers, &url) {
@@ -97,7 +106,8 @@ impl Client {
         endpoint: &Endpoint,
         name: &Name,
         url: Url,
-        room: usize,
+        left: usize,
+        room: &mut Room,
     ) -> Result<(HeaderMap, Bytes), Error> {
         let page = async {
             let question = Question {
@@ -112,7 +122,7 @@ impl Client {
                 return Err(Error::UnexpectedStatus { status: response.status().as_u16() });
             }
             let headers = response.headers().clone();
-            let body = read_bounded(response, name.host().as_str(), room).await?;
+            let body = read_within(response, name.host().as_str(), left, |bytes| room.take(bytes)).await?;
             Ok((headers, body))
         };
         self.exchange(endpoint, page).await

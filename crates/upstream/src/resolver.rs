@@ -1,7 +1,7 @@
 //! Names to addresses, every one of them checked before anything connects.
 //!
 //! The checked addresses are those that are connected to: there is no second look-up between check
-//! and use.
+//! and use. Where a look-up hangs, or it is not its turn, the addresses are used that were found and checked last.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,9 +15,9 @@ use futures_util::future::{BoxFuture, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::address::check_address;
-use crate::endpoint::public_base;
+use crate::last::LastFound;
 use crate::settings::{Clock, Settings};
-use crate::turns::Turns;
+use crate::turns::{For, Turns};
 
 /// The addresses of a name.
 pub type LookupFunction = dyn Fn(&str) -> Vec<IpAddr> + Send + Sync;
@@ -59,47 +59,71 @@ type Answer = Shared<BoxFuture<'static, Result<Vec<SocketAddr>, Failed>>>;
 pub(crate) struct PublicResolver {
     lookup: Lookup,
     turns: Arc<Turns>,
+    whose: For,
     clock: Clock,
-    /// For a turn; less than for the connection, so that a registry is not blamed for the queue.
+    /// For a turn, and for an answer where there is an older one; less than for the connection, so that a registry is not
+    /// blamed for the queue.
     wait: Duration,
     /// Names that are being looked up.
     asked: Arc<Mutex<HashMap<String, Answer>>>,
+    last: Arc<LastFound>,
 }
 
 impl PublicResolver {
+    /// For registries that nobody configured.
     pub(crate) fn new(settings: &Settings) -> Self {
-        let by_name = settings.upstreams.iter().filter(|(_, upstream)| upstream.url.is_none());
-        let bases: Vec<_> = by_name.filter_map(|(host, _)| public_base(host)).collect();
         Self {
             lookup: settings.lookup.clone(),
-            turns: Arc::new(Turns::new(bases.iter().filter_map(|base| base.host_str()))),
+            turns: Arc::default(),
+            whose: For::Others,
             clock: settings.clock.clone(),
             wait: settings.timeouts.connect / 2,
             asked: Arc::default(),
+            last: Arc::default(),
         }
     }
 
-    /// Every address of a name, checked. Whoever asks for a name that is being looked up gets the same answer.
-    async fn addresses(self, name: String) -> Result<Vec<SocketAddr>, Failed> {
-        let answer = {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            match asked.get(&name) {
-                Some(answer) => answer.clone(),
-                None => {
-                    let answer = self.clone().look_up(name.clone()).boxed().shared();
-                    asked.insert(name.clone(), answer.clone());
-                    // By itself: whoever asked first may give up.
-                    tokio::spawn(self.clone().answer(name, answer.clone()));
-                    answer
-                }
-            }
-        };
-        answer.await
+    /// For those that are configured and all that they lead to; shares with the other only what all look-ups may take.
+    pub(crate) fn for_configured(&self) -> Self {
+        Self { whose: For::Configured, asked: Arc::default(), last: Arc::default(), ..self.clone() }
     }
 
-    async fn answer(self, name: String, answer: Answer) {
-        let _ours = answer.await;
+    /// Every address of a name, checked.
+    async fn addresses(self, name: String) -> Result<Vec<SocketAddr>, Failed> {
+        let answer = self.answer(&name);
+        let found = tokio::time::timeout(self.wait, answer.clone()).await;
+        match found {
+            Ok(Err(failed)) if failed.0.is::<NoTurn>() => self.last(&name).ok_or(failed),
+            Ok(found) => found,
+            Err(_late) => match self.last(&name) {
+                Some(last) => Ok(last),
+                None => answer.await,
+            },
+        }
+    }
+
+    /// Whoever asks for a name that is being looked up gets the same answer.
+    fn answer(&self, name: &str) -> Answer {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = asked.get(name) {
+            return answer.clone();
+        }
+        let answer = self.clone().look_up(name.to_owned()).boxed().shared();
+        asked.insert(name.to_owned(), answer.clone());
+        // By itself: whoever asked first may give up.
+        tokio::spawn(self.clone().wait_for(name.to_owned(), answer.clone()));
+        answer
+    }
+
+    async fn wait_for(self, name: String, answer: Answer) {
+        if let Ok(found) = answer.await {
+            self.last.note(&name, found, self.clock.now());
+        }
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+    }
+
+    fn last(&self, name: &str) -> Option<Vec<SocketAddr>> {
+        self.last.of(name, self.clock.now())
     }
 
     async fn look_up(self, name: String) -> Result<Vec<SocketAddr>, Failed> {
@@ -110,7 +134,7 @@ impl PublicResolver {
         self,
         name: String,
     ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
-        let lane = self.turns.lane(&name, self.clock.now()).ok_or(NoTurn)?;
+        let lane = self.turns.lane(&name, self.whose, self.clock.now()).ok_or(NoTurn)?;
         let turn = tokio::time::timeout(self.wait, lane.acquire_owned()).await.map_err(|_late| NoTurn)??;
         let (lookup, asked) = (self.lookup, name.clone());
         let addresses = tokio::task::spawn_blocking(move || {
@@ -163,11 +187,10 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::sync::mpsc::{Sender, channel};
 
-    use oci::RegistryHost;
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::{Timeouts, UpstreamSettings};
+    use crate::Timeouts;
 
     /// A resolver for which names with `dead` in them wait until the sender is dropped.
     fn with_dead_servers(wait: Duration) -> (PublicResolver, Sender<()>) {
@@ -179,10 +202,8 @@ mod tests {
             }
             vec![IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1))]
         }));
-        let configured = RegistryHost::canonicalize("ghcr.io").unwrap();
         let settings = Settings {
             lookup,
-            upstreams: [(configured, UpstreamSettings::default())].into(),
             timeouts: Timeouts { connect: wait, ..Timeouts::default() },
             ..Settings::default()
         };
@@ -218,8 +239,12 @@ mod tests {
         for number in 0..1_000 {
             ask(&mut asking, &resolver, &format!("r.dead{number}.example"));
         }
-        for name in ["ghcr.io", "quay.io", "cdn.quay.io"] {
+        for name in ["quay.io", "cdn.quay.io"] {
             find(name).await.unwrap();
+        }
+        let configured = resolver.for_configured();
+        for name in ["ghcr.io", "pkg-containers.githubusercontent.com"] {
+            configured.clone().addresses(name.to_owned()).await.unwrap();
         }
         asking.abort_all();
     }
@@ -240,6 +265,43 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(resolver.asked.lock().unwrap().is_empty());
+    }
+
+    /// A resolver that has found `registry.example` once, and whose look-ups then wait until the sender is dropped.
+    async fn with_servers_that_died() -> (PublicResolver, Sender<()>) {
+        let (alive, dead) = channel();
+        let (dead, asked) = (Mutex::new(dead), std::sync::atomic::AtomicBool::new(false));
+        let lookup = Lookup::Fixed(Arc::new(move |_name| {
+            if asked.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                let _released = dead.lock().unwrap().recv();
+            }
+            vec![IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1))]
+        }));
+        let timeouts = Timeouts { connect: Duration::from_millis(2), ..Timeouts::default() };
+        let resolver = PublicResolver::new(&Settings { lookup, timeouts, ..Settings::default() });
+        resolver.clone().addresses("registry.example".to_owned()).await.unwrap();
+        while !resolver.asked.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        (resolver, alive)
+    }
+
+    #[tokio::test]
+    async fn what_was_found_last_is_used_while_a_look_up_hangs_or_it_is_not_its_turn() {
+        let (resolver, alive) = with_servers_that_died().await;
+        let find = |name: &str| resolver.clone().addresses(name.to_owned());
+        let last = find("registry.example").await.unwrap();
+        assert_eq!(last[0].ip(), IpAddr::V4(Ipv4Addr::new(1, 1, 1, 1)));
+        // Its look-up has one turn of the lane, and the next name below it the other.
+        let mut asking = JoinSet::new();
+        ask(&mut asking, &resolver, "next.registry.example");
+        for number in 0..10 {
+            ask(&mut asking, &resolver, &format!("r{number}.registry.example"));
+        }
+        resolver.asked.lock().unwrap().remove("registry.example");
+        assert_eq!(find("registry.example").await.unwrap(), last);
+        drop(alive);
+        asking.join_all().await;
     }
 
     #[tokio::test]

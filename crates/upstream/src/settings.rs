@@ -77,8 +77,10 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From a request to its answer's headers; and for a credential helper of Docker.
     pub headers: Duration,
-    /// For the whole of a manifest, a token or a list, and for all before the first byte of a blob.
+    /// For the whole of a manifest, a token or a page of a list, and for all before the first byte of a blob.
     pub total: Duration,
+    /// For all pages of a list of referrers.
+    pub list: Duration,
     /// Between two pieces of a blob.
     pub idle: Duration,
     /// Before the one retry, at most.
@@ -119,6 +121,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(5),
             headers: Duration::from_secs(15),
             total: Duration::from_secs(30),
+            list: Duration::from_secs(60),
             idle: Duration::from_secs(30),
             retry: Duration::from_millis(200),
         }

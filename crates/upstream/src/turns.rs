@@ -1,10 +1,11 @@
 //! Whose turn it is to look a name up, so that domains whose servers do not answer hold up no others.
 //!
 //! A look-up cannot be cut short: it holds a thread for as long as the system tries. Each domain therefore goes to one of
-//! many lanes, of which those of configured registries, of registries that were found lately and of all others are apart.
+//! many lanes, of which those of configured registries with all that they lead to, of registries that were found lately and
+//! of all others are apart.
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,10 +22,8 @@ const FOUND_FOR: Duration = Duration::from_secs(3_600);
 const SECOND_LEVELS: [&str; 10] = ["ac", "co", "com", "edu", "go", "gov", "ne", "net", "or", "org"];
 
 /// The turns of all look-ups.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// Domains of registries that an operator named.
-    configured: HashSet<String>,
     found: Mutex<HashMap<String, Instant>>,
     for_configured: Lanes,
     for_found: Lanes,
@@ -33,31 +32,26 @@ pub(crate) struct Turns {
     hasher: RandomState,
 }
 
+/// On whose way a name is looked up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum For {
+    /// A registry that an operator named, or Docker Hub: no client can choose where it leads.
+    Configured,
+    /// Any other.
+    Others,
+}
+
 #[derive(Debug)]
 struct Lanes(Vec<Arc<Semaphore>>);
 
 impl Turns {
-    /// With lanes apart for the domains of these names.
-    pub(crate) fn new<'a>(configured: impl Iterator<Item = &'a str>) -> Self {
-        Self {
-            configured: configured.map(|name| domain(name).to_owned()).collect(),
-            found: Mutex::default(),
-            for_configured: Lanes::new(),
-            for_found: Lanes::new(),
-            for_others: Lanes::new(),
-            hasher: RandomState::new(),
-        }
-    }
-
     /// The lane of a name.
-    pub(crate) fn lane(&self, name: &str, now: Instant) -> Option<Arc<Semaphore>> {
+    pub(crate) fn lane(&self, name: &str, whose: For, now: Instant) -> Option<Arc<Semaphore>> {
         let domain = domain(name);
-        let lanes = if self.configured.contains(domain) {
-            &self.for_configured
-        } else if self.was_found(domain, now) {
-            &self.for_found
-        } else {
-            &self.for_others
+        let lanes = match whose {
+            For::Configured => &self.for_configured,
+            For::Others if self.was_found(domain, now) => &self.for_found,
+            For::Others => &self.for_others,
         };
         lanes.of(self.hasher.hash_one(domain))
     }
@@ -81,11 +75,13 @@ impl Turns {
     }
 }
 
-impl Lanes {
-    fn new() -> Self {
+impl Default for Lanes {
+    fn default() -> Self {
         Self((0..LANES).map(|_lane| Arc::new(Semaphore::new(TURNS))).collect())
     }
+}
 
+impl Lanes {
     fn of(&self, hash: u64) -> Option<Arc<Semaphore>> {
         let lane = usize::try_from(hash % LANES as u64).ok()?;
         self.0.get(lane).cloned()
@@ -133,10 +129,11 @@ mod tests {
     #[test]
     fn names_of_one_domain_share_a_lane_and_kinds_of_domains_do_not() {
         let now = Instant::now();
-        let turns = Turns::new(["ghcr.io"].into_iter());
-        let lane = |name: &str, now| turns.lane(name, now).unwrap();
+        let turns = Turns::default();
+        let lane = |name: &str, now| turns.lane(name, For::Others, now).unwrap();
         assert!(Arc::ptr_eq(&lane("a.evil.example", now), &lane("b.c.evil.example", now)));
-        assert!(turns.for_configured.0.iter().any(|own| Arc::ptr_eq(own, &lane("pkg.ghcr.io", now))));
+        let configured = turns.lane("pkg.ghcr.io", For::Configured, now).unwrap();
+        assert!(turns.for_configured.0.iter().any(|own| Arc::ptr_eq(own, &configured)));
         let before = lane("quay.io", now);
         turns.found("cdn.quay.io", now);
         assert!(!Arc::ptr_eq(&before, &lane("quay.io", now)));
@@ -146,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_domains_in_use_keep_their_place() {
         let now = Instant::now();
-        let turns = Turns::new(std::iter::empty());
+        let turns = Turns::default();
         turns.found("quay.io", now);
         for number in 0..2 * MAX_FOUND {
             turns.found(&format!("r{number}.example"), now);

@@ -45,6 +45,9 @@ struct Decided {
     #[serde(skip_serializing_if = "Option::is_none")]
     on_young: Option<String>,
     decided_by: DecidedBy,
+    /// Whether what has no tag (digests, blobs, lists) is refused because the rules are too tangled.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    digests_undecided: bool,
 }
 
 #[derive(Serialize)]
@@ -61,8 +64,15 @@ enum DecidedBy {
 
 pub(super) fn run(ui: &Ui, command: Command) -> Result<Answer, CommandError> {
     let Command::Test(Args { tag, configuration }) = command;
-    let decision = configuration.load()?.policy.decide(&tag.name, &tag.tag);
-    ui.print(told(&tag, &decision), &decided(&tag, decision))?;
+    let policy = configuration.load()?.policy;
+    let decision = policy.decide(&tag.name, &tag.tag);
+    let digests_undecided = policy.is_undecided_about(&tag.name);
+    let mut text = told(&tag, &decision);
+    if digests_undecided {
+        text.push_str("digests  refused: the rules are too tangled to tell whether they deny every tag of this repository\n");
+    }
+    let decided = Decided { digests_undecided, ..decided(&tag, decision) };
+    ui.print(text, &decided)?;
     Ok(Answer::Yes)
 }
 
@@ -102,6 +112,7 @@ fn decided(tag: &TagName, decision: Decision) -> Decided {
             Reason::ProtocolTag => DecidedBy::ProtocolTag,
             Reason::Default => DecidedBy::Default,
         },
+        digests_undecided: false,
     }
 }
 

@@ -120,3 +120,20 @@ fn programs_get_each_way_of_deciding() {
     {"schema":1,"reference":"ghcr.io/org/app:sha256-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","action":"pass","mode":"enforce","decided_by":{"kind":"protocol-tag"}}
     "#);
 }
+
+#[test]
+fn rules_too_tangled_to_be_decided_about_are_told_before_anybody_pulls() {
+    let environment = TestEnvironment::new();
+    let rule = "[[policy]]\nmatch_regex = 'ghcr\\.io/org/app:(.*a.{14}|v.*|[^v].*)'\naction = \"deny\"\n";
+    environment.write("config.toml", rule);
+    insta::assert_snapshot!(environment.run(&["policy", "test", "ghcr.io/org/app:v1"]), @r"
+    exit 0
+    -- stdout
+    tag      ghcr.io/org/app:v1
+    action   deny: refused
+    because  rule 1 (`ghcr\.io/org/app:(.*a.{14}|v.*|[^v].*)`)
+    digests  refused: the rules are too tangled to tell whether they deny every tag of this repository
+    ");
+    let checked = environment.run(&["config", "check"]).succeeded();
+    assert!(checked.stderr.contains("too tangled to tell"), "{}", checked.stderr);
+}

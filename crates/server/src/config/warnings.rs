@@ -36,6 +36,7 @@ impl Config {
                  in front of this service speaks TLS"
                     .to_owned()
             }),
+            self.undecided(),
             closed.then(|| {
                 "upstream credentials were configured once, so the log may name private repositories, and `/log`, `/proof` \
                  and the pages stay closed; open them with `public = true` and `publish_names = true`"
@@ -45,6 +46,18 @@ impl Config {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// What looks like a policy that allows something, and allows nothing by digest.
+    fn undecided(&self) -> Option<String> {
+        let rules: Vec<String> = self.policy.undecided().iter().map(ToString::to_string).collect();
+        (!rules.is_empty()).then(|| {
+            format!(
+                "whether {} denies every tag of a repository is too tangled to tell, so digests, blobs and lists of such \
+                 repositories are refused; write simpler expressions: `.*` before a counted repetition is what tangles",
+                rules.join(", ")
+            )
+        })
     }
 }
 

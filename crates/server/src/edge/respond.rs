@@ -255,6 +255,7 @@ fn upstream_status(what: What, error: &upstream::Error) -> (StatusCode, ErrorCod
         Kind::HostRefused => (StatusCode::FORBIDDEN, ErrorCode::Denied),
         Kind::InvalidManifest => (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid),
         Kind::DigestLies => (StatusCode::BAD_GATEWAY, ErrorCode::DigestInvalid),
+        Kind::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
         Kind::Unavailable => (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable),
     }
 }

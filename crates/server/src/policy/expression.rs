@@ -6,10 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use regex_automata::hybrid::LazyStateID;
-use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::hybrid::dfa::DFA;
+use regex_automata::nfa::thompson::State;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
+
+use super::places::Places;
 
 /// Characters of one expression.
 const MAX_SOURCE: usize = 1_024;
@@ -64,57 +66,69 @@ impl Expression {
         self.automaton.try_search_fwd(&mut cache, &input).is_ok_and(|found| found.is_some())
     }
 
-    /// A way through it, character by character.
-    pub(super) fn walk(&self) -> Walk<'_> {
-        Walk { automaton: &self.automaton, cache: self.automaton.create_cache(), cleared: 0 }
-    }
-}
-
-/// An expression that is walked through. `None` throughout: its memory was full and forgot the states.
-pub(super) struct Walk<'a> {
-    automaton: &'a DFA,
-    cache: Cache,
-    /// How often its memory was cleared before there were states to keep.
-    cleared: usize,
-}
-
-/// Where a walk is.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct State(LazyStateID);
-
-impl Walk<'_> {
-    /// Where it is after `prefix`; states from before are forgotten.
-    pub(super) fn after(&mut self, prefix: &str) -> Option<State> {
-        let start = Input::new("").anchored(Anchored::Yes);
-        let mut state = self.automaton.start_state_forward(&mut self.cache, &start).ok()?;
+    /// Where it is after `prefix`.
+    pub(super) fn after(&self, prefix: &str) -> Places {
+        let start = self.automaton.get_nfa().start_anchored().as_usize();
+        let mut places = Places { at: vec![start], behind: None };
         for byte in prefix.bytes() {
-            state = self.automaton.next_state(&mut self.cache, state, byte).ok()?;
+            if places.is_dead() {
+                break;
+            }
+            places = self.next(&places, byte);
         }
-        self.cleared = self.cache.clear_count();
-        Some(State(state))
+        places
     }
 
     /// Where it is one character later.
-    pub(super) fn next(&mut self, State(state): State, byte: u8) -> Option<State> {
-        let next = self.automaton.next_state(&mut self.cache, state, byte).ok()?;
-        (self.cache.clear_count() == self.cleared).then_some(State(next))
+    pub(super) fn next(&self, places: &Places, byte: u8) -> Places {
+        let nfa = self.automaton.get_nfa();
+        let targets = self.reached(places, Some(byte)).into_iter().filter_map(|state| match state {
+            State::ByteRange { trans } => trans.matches_byte(byte).then_some(trans.next),
+            State::Sparse(several) => several.matches_byte(byte),
+            State::Dense(all) => all.matches_byte(byte),
+            _ => None,
+        });
+        let mut at: Vec<usize> = targets.map(|state| state.as_usize()).collect();
+        at.sort_unstable();
+        at.dedup();
+        // Of what lies behind only that counts, and only for `\b` and its like.
+        let is_word = nfa.look_set_any().contains_word() && (byte.is_ascii_alphanumeric() || byte == b'_');
+        Places { at, behind: Some(if is_word { b'a' } else { b':' }) }
     }
 
     /// Whether all that was read matches.
-    pub(super) fn matches(&mut self, State(state): State) -> Option<bool> {
-        let end = self.automaton.next_eoi_state(&mut self.cache, state).ok()?;
-        (self.cache.clear_count() == self.cleared).then_some(end.is_match())
+    pub(super) fn ends_at(&self, places: &Places) -> bool {
+        self.reached(places, None).into_iter().any(|state| matches!(state, State::Match { .. }))
     }
 
     /// The same for characters that it never tells apart.
     pub(super) fn kind(&self, byte: u8) -> u8 {
         self.automaton.byte_classes().get(byte)
     }
-}
 
-impl State {
-    pub(super) fn is_dead(self) -> bool {
-        self.0.is_dead()
+    /// All states that are reached without reading, where `ahead` is what is read next.
+    fn reached(&self, places: &Places, ahead: Option<u8>) -> Vec<&State> {
+        let nfa = self.automaton.get_nfa();
+        let text: Vec<u8> = places.behind.into_iter().chain(ahead).collect();
+        let here = usize::from(places.behind.is_some());
+        let (mut seen, mut states, mut open) =
+            (vec![false; nfa.states().len()], Vec::new(), places.at.clone());
+        while let Some(place) = open.pop() {
+            let (Some(state), Some(seen)) = (nfa.states().get(place), seen.get_mut(place)) else { continue };
+            if std::mem::replace(seen, true) {
+                continue;
+            }
+            match state {
+                State::Look { look, next } if nfa.look_matcher().matches(*look, &text, here) => {
+                    open.push(next.as_usize());
+                }
+                State::Union { alternates } => open.extend(alternates.iter().map(|id| id.as_usize())),
+                State::BinaryUnion { alt1, alt2 } => open.extend([alt1.as_usize(), alt2.as_usize()]),
+                State::Capture { next, .. } => open.push(next.as_usize()),
+                state => states.push(state),
+            }
+        }
+        states
     }
 }
 
@@ -185,6 +199,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_read_character_by_character_matches_as_the_whole_does(
+            source in prop::collection::vec(
+                prop::sample::select(vec![
+                    "a", "b", ":", "-", ".", ".*", "[ab]+", "(a|b-)", "a{2,3}", r"\b", r"\B", "^", "$", "(?m:^)", "(?m:$)",
+                    r"\b{start}", "(?i)A", "|", "()", "a*?",
+                ]),
+                1..6,
+            ),
+            subject in "[ab:-]{0,6}",
+        ) {
+            if let Ok(expression) = source.concat().parse::<Expression>() {
+                prop_assert_eq!(expression.ends_at(&expression.after(&subject)), expression.matches(&subject));
+            }
+        }
+
         #[test]
         fn printing_and_parsing_are_inverse(source in "[a-z.*+?()|\\[\\]{}0-9:/\\\\]{1,20}") {
             if let Ok(parsed) = source.parse::<Expression>() {

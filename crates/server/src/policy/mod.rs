@@ -6,9 +6,12 @@
 mod action;
 mod expression;
 mod pattern;
+mod places;
 mod whole;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oci::{Name, Tag};
@@ -16,6 +19,12 @@ use oci::{Name, Tag};
 pub use self::action::{Action, Mode, OnGone, OnMove, OnYoung};
 pub use self::expression::{Expression, ExpressionError};
 pub use self::pattern::{Pattern, PatternError};
+use self::places::Places;
+use self::whole::{Verdict, Way};
+
+/// Verdicts remembered, of no more rules and places than that.
+const MAX_REMEMBERED: usize = 256;
+const MAX_WEIGHT: usize = 4_096;
 
 /// What a rule is matched by.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +41,46 @@ impl Matcher {
         match self {
             Self::Glob(pattern) => pattern.matches(subject),
             Self::Regex(expression) => expression.matches(subject),
+        }
+    }
+
+    /// Where it is after `prefix`.
+    fn after(&self, prefix: &str) -> Places {
+        match self {
+            Self::Glob(pattern) => pattern.after(prefix),
+            Self::Regex(expression) => expression.after(prefix),
+        }
+    }
+
+    /// Where it is one character later.
+    fn next(&self, places: &Places, byte: u8) -> Places {
+        match self {
+            Self::Glob(pattern) => pattern.next(places, byte),
+            Self::Regex(expression) => expression.next(places, byte),
+        }
+    }
+
+    /// Whether all that was read matches.
+    fn ends_at(&self, places: &Places) -> bool {
+        match self {
+            Self::Glob(pattern) => pattern.ends_at(places),
+            Self::Regex(expression) => expression.ends_at(places),
+        }
+    }
+
+    /// Characters that a glob tells from all others.
+    fn named(&self) -> impl Iterator<Item = u8> {
+        let pattern = match self {
+            Self::Glob(pattern) => Some(pattern),
+            Self::Regex(_) => None,
+        };
+        pattern.into_iter().flat_map(Pattern::named)
+    }
+
+    fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Glob(_) => None,
+            Self::Regex(expression) => Some(expression),
         }
     }
 }
@@ -131,12 +180,14 @@ impl Decision {
 pub struct Policy {
     rules: Vec<Rule>,
     defaults: Defaults,
+    /// What was found of repositories in which the rules are at the same places: nearly all, whatever clients name.
+    remembered: Arc<Mutex<HashMap<Vec<Way>, Verdict>>>,
 }
 
 impl Policy {
     /// A policy of `rules` in order, with `defaults` for rules that do not say.
     pub fn new(rules: Vec<Rule>, defaults: Defaults) -> Self {
-        Self { rules, defaults }
+        Self { rules, defaults, remembered: Arc::default() }
     }
 
     /// What holds where no rule says otherwise.
@@ -180,11 +231,51 @@ impl Policy {
     /// Decides about what has no tag: digests, blobs and lists of a repository. They are denied where every tag
     /// of it is; a repository with one tag that may be pulled has to give the digests behind it.
     pub fn denies_repository(&self, name: &Name) -> Option<Reason> {
-        let denies = |rule: &Rule| {
-            rule.action == Action::Deny && rule.terms.mode.unwrap_or(self.defaults.mode) == Mode::Enforce
-        };
-        let place = whole::denial(&self.rules, denies, &format!("{name}:"))?;
-        Some(self.rules.get(place)?.reason(place))
+        match self.verdict(&format!("{name}:")) {
+            Verdict::Open => None,
+            // On doubt a clear refusal.
+            Verdict::Denied(place) | Verdict::Undecided(place) => Some(self.rules.get(place)?.reason(place)),
+        }
+    }
+
+    /// Whether a repository is denied only because the rules are too tangled to tell whether each tag of it is.
+    pub fn is_undecided_about(&self, name: &Name) -> bool {
+        matches!(self.verdict(&format!("{name}:")), Verdict::Undecided(_))
+    }
+
+    /// The rules that deny and, at the first place where they may match a tag, cannot be decided about.
+    pub fn undecided(&self) -> Vec<Reason> {
+        let denying = self.rules.iter().enumerate().filter(|(_, rule)| self.denies(rule));
+        let undecided = denying.filter(|(_, rule)| {
+            let prefix = whole::shortest_prefix(&rule.matcher);
+            prefix.is_some_and(|prefix| matches!(self.verdict(&prefix), Verdict::Undecided(_)))
+        });
+        undecided.map(|(place, rule)| rule.reason(place)).collect()
+    }
+
+    fn denies(&self, rule: &Rule) -> bool {
+        rule.action == Action::Deny && rule.terms.mode.unwrap_or(self.defaults.mode) == Mode::Enforce
+    }
+
+    fn verdict(&self, prefix: &str) -> Verdict {
+        // Most policies deny nothing.
+        if !self.rules.iter().any(|rule| self.denies(rule)) {
+            return Verdict::Open;
+        }
+        let ways = whole::ways(&self.rules, |rule| self.denies(rule), prefix);
+        let remembered = || self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verdict) = remembered().get(&ways) {
+            return *verdict;
+        }
+        let verdict = whole::verdict(&self.rules, &ways);
+        if ways.iter().map(Way::weight).sum::<usize>() <= MAX_WEIGHT {
+            let mut remembered = remembered();
+            if remembered.len() >= MAX_REMEMBERED {
+                remembered.clear();
+            }
+            remembered.insert(ways, verdict);
+        }
+        verdict
     }
 }
 
@@ -224,198 +315,4 @@ fn is_protocol_tag(tag: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn rule(pattern: &str, action: Action) -> Rule {
-        let matcher = match pattern.strip_prefix("regex ") {
-            Some(expression) => Matcher::Regex(Box::new(expression.parse().unwrap())),
-            None => Matcher::Glob(pattern.parse().unwrap()),
-        };
-        Rule { matcher, action, terms: Terms::default() }
-    }
-
-    fn decide(rules: &[(&str, Action)], name: &str, tag: &str) -> Decision {
-        let rules = rules.iter().map(|(pattern, action)| rule(pattern, *action)).collect();
-        Policy::new(rules, Defaults::default())
-            .decide(&Name::parse_canonical(name).unwrap(), &Tag::parse(tag).unwrap())
-    }
-
-    #[test]
-    fn a_tag_that_no_rule_matches_is_frozen() {
-        let decision = decide(&[], "ghcr.io/org/app", "v1");
-        assert_eq!(decision.action, Action::Freeze);
-        assert_eq!(decision.reason, Reason::Default);
-    }
-
-    #[test]
-    fn the_first_matching_rule_wins() {
-        let rules = [("ghcr.io/org/*:latest", Action::Observe), ("ghcr.io/**", Action::Deny)];
-        assert_eq!(decide(&rules, "ghcr.io/org/app", "latest").action, Action::Observe);
-        assert_eq!(decide(&rules, "ghcr.io/org/app", "v1").action, Action::Deny);
-        assert_eq!(decide(&rules, "quay.io/org/app", "v1").action, Action::Freeze);
-    }
-
-    #[test]
-    fn tags_that_the_protocol_rewrites_pass_unless_denied() {
-        let hex = "a".repeat(64);
-        for tag in [format!("sha256-{hex}"), format!("sha512-{hex}"), format!("sha256-{hex}.sig")] {
-            assert_eq!(decide(&[("**", Action::Freeze)], "ghcr.io/org/app", &tag).action, Action::Pass);
-            assert_eq!(decide(&[("**", Action::Deny)], "ghcr.io/org/app", &tag).action, Action::Deny);
-        }
-    }
-
-    #[test]
-    fn a_repository_is_denied_where_each_of_its_tags_is() {
-        assert!(denied(&[("ghcr.io/evil/**", Action::Deny)], "ghcr.io/evil/app"));
-        assert!(denied(&[("ghcr.io/evil/*:*", Action::Deny)], "ghcr.io/evil/app"));
-        assert!(!denied(&[("ghcr.io/evil/*:v*", Action::Deny)], "ghcr.io/evil/app"));
-        assert!(!denied(&[("ghcr.io/evil/**", Action::Deny)], "ghcr.io/good/app"));
-        let some_allowed = [("ghcr.io/evil/app:v1", Action::Freeze), ("**", Action::Deny)];
-        assert!(!denied(&some_allowed, "ghcr.io/evil/app"));
-        assert!(denied(&some_allowed, "ghcr.io/evil/app2"));
-        assert!(!denied(&[], "ghcr.io/evil/app"));
-        let by_regex =
-            [(r"regex ghcr\.io/good/app:v\d+", Action::Freeze), (r"regex ghcr\.io/.*", Action::Deny)];
-        assert!(!denied(&by_regex, "ghcr.io/good/app"));
-        assert!(denied(&by_regex, "ghcr.io/evil/app"));
-    }
-
-    fn denied(rules: &[(&str, Action)], name: &str) -> bool {
-        let rules = rules.iter().map(|(pattern, action)| rule(pattern, *action));
-        let name = Name::parse_canonical(name).unwrap();
-        Policy::new(rules.collect(), Defaults::default()).denies_repository(&name).is_some()
-    }
-
-    #[test]
-    fn an_expression_denies_a_repository_where_it_matches_every_tag_that_there_can_be() {
-        for (tags, every) in [
-            (".*", true),
-            (".+", true),
-            (r"[\w.-]+", true),
-            (r"\w[\w.-]{0,127}", true),
-            ("[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", true),
-            ("[^.-].*", true),
-            ("[^/:]*", true),
-            ("(v.*|[^v].*)", true),
-            ("(?i)[a-z0-9_][a-z0-9_.-]*", true),
-            (r"\w[\w.-]{0,126}", false),
-            (r"\w[\w.-]{1,127}", false),
-            (r"\w+", false),
-            ("[a-z].*", false),
-            ("v.*", false),
-        ] {
-            let pattern = format!(r"regex ghcr\.io/evil/.*:{tags}");
-            assert_eq!(denied(&[(&pattern, Action::Deny)], "ghcr.io/evil/app"), every, "{tags}");
-            assert!(!denied(&[(&pattern, Action::Deny)], "ghcr.io/good/app"), "{tags}");
-        }
-    }
-
-    #[test]
-    fn rules_that_deny_every_tag_together_deny_the_repository() {
-        let halves = [
-            ("ghcr.io/evil/app:v*", Action::Deny),
-            ("ghcr.io/evil/app:v1", Action::Freeze),
-            (r"regex ghcr\.io/evil/.*:[^v].*", Action::Deny),
-        ];
-        assert!(denied(&halves, "ghcr.io/evil/app"), "what is allowed was denied before");
-        assert!(!denied(&halves[1..], "ghcr.io/evil/app"));
-        assert!(!denied(&halves, "ghcr.io/evil/other"));
-    }
-
-    #[test]
-    fn a_long_list_of_allowed_tags_denies_no_repository() {
-        let tags: Vec<String> = (0..200).map(|n| format!("ghcr.io/org/app:{n:040x}")).collect();
-        let mut rules: Vec<_> = tags.iter().map(|tag| (tag.as_str(), Action::Freeze)).collect();
-        rules.push(("**", Action::Deny));
-        assert!(!denied(&rules, "ghcr.io/org/app"));
-        assert!(denied(&rules, "ghcr.io/org/other"));
-        rules.insert(0, ("ghcr.io/org/app:000*", Action::Deny));
-        assert!(denied(&rules, "ghcr.io/org/app"), "each of them was denied before");
-    }
-
-    #[test]
-    fn an_expression_too_tangled_to_be_decided_about_denies() {
-        let tangled = r"regex ghcr\.io/evil/app:(.*a.{14}|.*)";
-        assert!(denied(&[(tangled, Action::Deny)], "ghcr.io/evil/app"));
-        assert!(!denied(&[(tangled, Action::Deny)], "ghcr.io/good/app"));
-        assert!(!denied(
-            &[("ghcr.io/evil/app:a*", Action::Freeze), (tangled, Action::Deny)],
-            "ghcr.io/evil/app"
-        ));
-    }
-
-    proptest! {
-        #[test]
-        fn no_tag_of_a_denied_repository_can_be_pulled(
-            rules in prop::collection::vec((0..8_usize, any::<bool>()), 1..5),
-            tag in "[ab_][ab.-]{0,4}",
-        ) {
-            let patterns = [
-                "**", "*/r:a*", "x.io/r:*b", "regex .*:[^b].*", "regex .*:a+", "regex .*:[ab].*", "regex .*[_.-].*", "**a**",
-            ];
-            let rules: Vec<_> = rules
-                .iter()
-                .map(|(pattern, deny)| (patterns[*pattern], if *deny { Action::Deny } else { Action::Freeze }))
-                .collect();
-            if denied(&rules, "x.io/r") {
-                prop_assert_eq!(decide(&rules, "x.io/r", &tag).action, Action::Deny);
-            }
-        }
-    }
-
-    #[test]
-    fn a_rule_that_is_only_tried_out_denies_no_repository() {
-        let dry = Terms { mode: Some(Mode::DryRun), ..Terms::default() };
-        let deny = Rule { terms: dry, ..rule("ghcr.io/evil/**", Action::Deny) };
-        let name = Name::parse_canonical("ghcr.io/evil/app").unwrap();
-        let policy = Policy::new(vec![deny], Defaults::default());
-        assert_eq!(policy.denies_repository(&name), None);
-        let decision = policy.decide(&name, &Tag::parse("v1").unwrap());
-        assert_eq!((decision.action, decision.is_dry_run()), (Action::Deny, true));
-    }
-
-    #[test]
-    fn what_a_rule_says_goes_before_what_is_general() {
-        let terms = Terms {
-            on_move: Some(OnMove::ServeRecorded),
-            on_gone: Some(OnGone::Serve),
-            mode: Some(Mode::Enforce),
-            min_age: Some(Duration::from_secs(9)),
-            on_young: OnYoung::ServeOld,
-        };
-        let said = Rule { terms, ..rule("ghcr.io/org/app:v1", Action::Observe) };
-        let defaults = Defaults { mode: Mode::DryRun, ..Defaults::default() };
-        let policy = Policy::new(vec![said], defaults);
-        let name = Name::parse_canonical("ghcr.io/org/app").unwrap();
-        let decide = |tag: &str| policy.decide(&name, &Tag::parse(tag).unwrap());
-        let (one, other) = (decide("v1"), decide("v2"));
-        assert_eq!(
-            (one.on_move, one.on_gone, one.mode),
-            (OnMove::ServeRecorded, OnGone::Serve, Mode::Enforce)
-        );
-        assert_eq!((one.min_age, one.on_young), (Some(Duration::from_secs(9)), OnYoung::ServeOld));
-        assert_eq!(
-            (other.on_move, other.on_gone, other.mode),
-            (OnMove::Refuse, OnGone::Refuse, Mode::DryRun)
-        );
-        assert_eq!(other.min_age, None);
-    }
-
-    #[test]
-    fn look_alikes_of_protocol_tags_are_frozen() {
-        let hex = "a".repeat(64);
-        for tag in [
-            format!("sha256-{}", "a".repeat(63)),
-            format!("sha256-{}", "A".repeat(64)),
-            format!("sha256-{hex}.exe"),
-            format!("sha256-{hex}.sig.sig"),
-            format!("sha384-{hex}"),
-            format!("x-sha256-{hex}"),
-        ] {
-            assert_eq!(decide(&[], "ghcr.io/org/app", &tag).action, Action::Freeze, "{tag}");
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use oci::RegistryHost;
 
+use super::places::Places;
+
 /// A compiled glob.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pattern {
@@ -76,21 +78,50 @@ impl Pattern {
         active_after(rest, bytes).last().copied().unwrap_or(false)
     }
 
-    /// The places in it before which the next character may be matched once `prefix` was; the last of them is its end.
-    pub(super) fn after(&self, prefix: &str) -> Vec<bool> {
-        active_after(&self.tokens, prefix.bytes())
+    /// Where it is after `prefix`: the places in it before which the next character may be matched; the last is its end.
+    pub(super) fn after(&self, prefix: &str) -> Places {
+        let mut places = self.with_stars(vec![0]);
+        for byte in prefix.bytes() {
+            if places.is_dead() {
+                break;
+            }
+            places = self.next(&places, byte);
+        }
+        places
     }
 
-    /// The places one character later.
-    pub(super) fn next(&self, active: &[bool], byte: u8) -> Vec<bool> {
-        let mut next = vec![false; active.len()];
-        advance(&self.tokens, active, byte, &mut next);
-        next
+    /// Where it is one character later.
+    pub(super) fn next(&self, places: &Places, byte: u8) -> Places {
+        let targets = places.at.iter().filter_map(|place| target(*self.tokens.get(*place)?, *place, byte));
+        self.with_stars(targets.collect())
     }
 
-    /// Whether it tells this character from others.
-    pub(super) fn names(&self, byte: u8) -> bool {
-        self.tokens.contains(&Token::Byte(byte))
+    /// Whether all that was read matches.
+    pub(super) fn ends_at(&self, places: &Places) -> bool {
+        places.at.last() == Some(&self.tokens.len())
+    }
+
+    /// A star may match nothing, so what follows it is a place as well.
+    fn with_stars(&self, at: Vec<usize>) -> Places {
+        let mut all = Vec::with_capacity(at.len() + 1);
+        for mut place in at {
+            while all.last().is_none_or(|last| *last < place) {
+                all.push(place);
+                if !matches!(self.tokens.get(place), Some(Token::Star | Token::DoubleStar)) {
+                    break;
+                }
+                place += 1;
+            }
+        }
+        Places { at: all, behind: None }
+    }
+
+    /// Characters that it tells from others.
+    pub(super) fn named(&self) -> impl Iterator<Item = u8> {
+        self.tokens.iter().filter_map(|token| match token {
+            Token::Byte(byte) => Some(*byte),
+            Token::Star | Token::DoubleStar => None,
+        })
     }
 }
 
@@ -115,17 +146,20 @@ fn advance(tokens: &[Token], active: &[bool], byte: u8, next: &mut [bool]) {
         if !active.get(place).copied().unwrap_or(false) {
             continue;
         }
-        let target = match token {
-            Token::Byte(wanted) if *wanted == byte => place + 1,
-            Token::Star if !matches!(byte, b'/' | b':') => place,
-            Token::DoubleStar => place,
-            _ => continue,
-        };
-        if let Some(slot) = next.get_mut(target) {
+        if let Some(slot) = target(*token, place, byte).and_then(|target| next.get_mut(target)) {
             *slot = true;
         }
     }
     skip_stars(tokens, next);
+}
+
+/// The place after `byte` was matched at `place`.
+fn target(token: Token, place: usize, byte: u8) -> Option<usize> {
+    match token {
+        Token::Byte(wanted) => (wanted == byte).then_some(place + 1),
+        Token::Star => (!matches!(byte, b'/' | b':')).then_some(place),
+        Token::DoubleStar => Some(place),
+    }
 }
 
 impl FromStr for Pattern {
@@ -279,6 +313,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_read_character_by_character_matches_as_the_whole_does(
+            source in "[ab*]{1,6}:[ab*]{1,6}",
+            subject in "[ab]{0,4}[:/]?[ab]{0,4}",
+        ) {
+            // Such as a host may be `*`.
+            if let Ok(pattern) = format!("**{source}").parse::<Pattern>() {
+                prop_assert_eq!(pattern.ends_at(&pattern.after(&subject)), pattern.matches(&subject));
+            }
+        }
+
         #[test]
         fn a_pattern_without_stars_matches_itself_alone(subject in "[a-z]{1,8}\\.io/[a-z]{1,8}:[a-z0-9]{1,8}", other in "[a-z]{1,8}\\.io/[a-z]{1,8}:[a-z0-9]{1,8}") {
             prop_assert!(matches(&subject, &subject));

@@ -1,7 +1,8 @@
 //! Referrers: upstream's lists in every form, and what is made of them.
 
 use serde_json::{Value, json};
-use testkit::{Kind, Quirk};
+use testkit::{Answer, Gate, Kind, Quirk, When, wire};
+use tokio::task::JoinSet;
 
 use crate::place::{Place, error};
 
@@ -127,4 +128,33 @@ async fn a_digest_that_is_none_is_refused_before_upstream_is_asked() {
     let head = service.head(&format!("/v2/corp.alt/team/app/referrers/{digest}")).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(place.registry.last(Kind::Referrers).method, "GET");
+}
+
+#[tokio::test]
+async fn long_lists_for_which_there_is_no_memory_are_503_and_short_ones_are_given() {
+    let place = Place::new().await;
+    let service = place.start().await;
+    let long = with_referrers(&place);
+    let short = format!("sha256:{}", "a".repeat(64));
+    let gate = Gate::closed();
+    let list = |spaces: usize| {
+        Quirk::Answer(Answer::status(200).body(format!("{{\"manifests\":[]{}}}", " ".repeat(spaces))))
+    };
+    let of = |digest: &str| When::kind(Kind::Referrers).reference(digest);
+    place.registry.quirk_when(of(&long), list(4_000_000));
+    place.registry.quirk_when(of(&long), Quirk::HoldBody(gate.clone()));
+    place.registry.quirk_when(of(&short), list(0));
+    let path = |digest: &str| format!("/v2/corp.alt/team/app/referrers/{digest}");
+    let mut lists = JoinSet::new();
+    for _list in 0..48 {
+        let url = service.url(&path(&long));
+        lists.spawn(async move { wire::get(&url).await });
+    }
+    let refused = lists.join_next().await.unwrap().unwrap();
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!(error(&refused).0, "UNAVAILABLE");
+    assert_eq!(service.get(&path(&short)).await.status, 200);
+    gate.release();
+    lists.join_all().await;
+    assert_eq!(service.get(&path(&long)).await.status, 200);
 }

@@ -19,11 +19,15 @@ mod limits;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod lookups;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod proxies;
 #[cfg(test)]
 mod redirects;
+#[cfg(test)]
+mod referrers;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub(crate) const PATIENT: Timeouts = Timeouts {
     connect: Duration::from_secs(60),
     headers: Duration::from_secs(60),
     total: Duration::from_secs(60),
+    list: Duration::from_secs(60),
     idle: Duration::from_secs(60),
     retry: Duration::ZERO,
 };
