@@ -133,14 +133,22 @@ async fn one(
     };
     let size = signed.checkpoint().size;
     if size > tree.checkpoint().size {
-        let is_continued = is_continued(tree, signed, source.as_ref(), &settings.trust).await?;
+        let larger = larger(tree, signed, source.as_ref(), &settings.trust).await?;
         // What the log shows next has to begin with it, whoever shows it.
-        states.iter().try_for_each(|state| state.keep_unreconciled(signed))?;
-        return Ok(if is_continued { Compared::Continues { size } } else { Compared::Ahead { size } });
+        states.iter().try_for_each(|state| state.keep_unreconciled(signed, tree.checkpoint().size))?;
+        let Some(mut larger) = larger else { return Ok(Compared::Ahead { size }) };
+        for state in states {
+            for kept in state.unreconciled()? {
+                let is_within = kept.checkpoint() != signed.checkpoint() && kept.checkpoint().size <= size;
+                if is_within && continues(&mut larger, &kept).await? {
+                    state.reconciled(&kept)?;
+                }
+            }
+        }
+        return Ok(Compared::Continues { size });
     }
     require_continuation(tree, signed).await?;
     known.push(signed.clone());
-    states.iter().try_for_each(|state| state.reconciled(signed))?;
     Ok(Compared::Agrees { size })
 }
 
@@ -149,14 +157,14 @@ fn with_causes(error: &Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Whether a larger tree is one that continues ours: as the log shows it by now, or as its files are there
-/// already, or as whoever shows it has them.
-async fn is_continued(
+/// A tree that begins with ours and with a larger one: as the log shows it by now, or as its files are there already, or
+/// as whoever shows it has them. Nothing where it cannot be read.
+async fn larger(
     tree: &Tree,
     shown: &SignedCheckpoint,
     other: Option<&Source>,
     trust: &Trust,
-) -> Result<bool, Error> {
+) -> Result<Option<Tree>, Error> {
     let log = tree.source();
     if let Ok(newer) = log.checkpoint().await
         && trust.signers(&newer, &log.place("checkpoint")).is_ok()
@@ -166,16 +174,16 @@ async fn is_continued(
         && continues(&mut newer, tree.signed()).await?
         && continues(&mut newer, shown).await?
     {
-        return Ok(true);
+        return Ok(Some(newer));
     }
     for source in std::iter::once(log).chain(other) {
         if let Ok(mut larger) = Tree::open(source, None, shown).await
             && continues(&mut larger, tree.signed()).await?
         {
-            return Ok(true);
+            return Ok(Some(larger));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// False where it cannot be read.

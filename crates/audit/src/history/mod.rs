@@ -165,7 +165,7 @@ struct Work<'a> {
 impl Work<'_> {
     async fn audit(
         &self,
-        mut others: Vec<compare::Shown>,
+        others: Vec<compare::Shown>,
         progress: impl FnMut(Progress),
     ) -> Result<Report, Error> {
         let source = &self.settings.log;
@@ -174,10 +174,13 @@ impl Work<'_> {
         let mut known: Vec<SignedCheckpoint> =
             self.remembered.of(origin).map(|(_, latest)| latest.clone()).collect();
         let states: Vec<&LogState> = self.remembered.states(origin).collect();
+        // First what was shown before: what goes with it makes room.
+        let mut all = Vec::new();
         for state in &states {
             known.extend(state.audited()?);
-            others.extend(state.unreconciled()?.into_iter().map(compare::Shown::earlier));
+            all.extend(state.unreconciled()?.into_iter().map(compare::Shown::earlier));
         }
+        all.extend(others);
         let cache = self.settings.copy.as_ref().map(Cache::new);
         let mut tree = Tree::open(source, cache.as_ref(), self.signed).await?;
         // Forks before the long work: they are found by a few tiles.
@@ -186,7 +189,7 @@ impl Work<'_> {
         }
         // Another audit saw more in the meantime; that is its to judge.
         known.retain(|seen| seen.checkpoint().size <= self.signed.checkpoint().size);
-        let compared = compare::all(&mut tree, others, self.settings, &states, &mut known).await?;
+        let compared = compare::all(&mut tree, all, self.settings, &states, &mut known).await?;
         known.push(self.signed.clone());
         let replay = self.replay(&mut tree, progress).await?;
         for published in &known {
@@ -195,6 +198,10 @@ impl Work<'_> {
             }
         }
         let (memory, audited_before) = self.remember(&mut tree).await?;
+        // Not before what it was held against is remembered.
+        for state in &states {
+            known.iter().try_for_each(|seen| state.reconciled(seen))?;
+        }
         let checkpoint = self.signed.checkpoint();
         Ok(Report {
             log: checkpoint.origin.clone(),

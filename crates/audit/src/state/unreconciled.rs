@@ -25,20 +25,20 @@ impl LogState {
         paths.iter().filter_map(read).collect()
     }
 
-    /// Keeps one more, if this key signed it.
+    /// Keeps one more, if this key signed it; `known` leaves of the log are about to be remembered.
     ///
     /// # Errors
     ///
     /// [`Error::File`]; [`Error::Unreconciled`] where too many are kept.
-    pub(crate) fn keep_unreconciled(&self, signed: &SignedCheckpoint) -> Result<(), Error> {
+    pub(crate) fn keep_unreconciled(&self, signed: &SignedCheckpoint, known: u64) -> Result<(), Error> {
         let path = self.unreconciled_path(signed);
-        let kept = self.unreconciled_paths()?;
-        if kept.contains(&path) || signed.verify(&self.log).is_err() {
+        if path.exists() || signed.verify(&self.log).is_err() {
             return Ok(());
         }
         let directory = self.directory.join(UNRECONCILED);
-        if kept.len() >= MAX_KEPT {
-            return Err(Error::Unreconciled { path: directory, kept: kept.len() });
+        let kept = self.unreconciled()?.iter().filter(|kept| kept.checkpoint().size > known).count();
+        if kept >= MAX_KEPT {
+            return Err(Error::Unreconciled { path: directory, kept });
         }
         fs::create_dir_all(directory).map_err(Error::file("make", &path))?;
         replace(&path, signed.to_string().as_bytes())

@@ -269,3 +269,54 @@ async fn two_trees_of_one_size_that_are_at_hand_are_a_fork() {
     let Error::Caught { evidence, .. } = audited.unwrap_err() else { panic!() };
     assert_eq!(recheck(&evidence, &knowing(&evidence), NOW).unwrap(), Verdict::Proven);
 }
+
+/// What was shown is kept until what it was compared with is remembered.
+#[tokio::test]
+async fn an_audit_that_is_cut_short_forgets_nothing_that_was_shown() {
+    let log = Log::sample(300, SupersedeRule::Never);
+    let (mut shown, mut later, mut fork) = (log.clone(), log.clone(), log.clone());
+    shown.batch([tag(name(0), "good", &digest("good"), EPOCH + 300)]);
+    later.batch([tag(name(0), "good", &digest("good"), EPOCH + 300)]);
+    later.grow(301..330);
+    fork.grow(301..360);
+    let (web, witness, state) = (Web::of(&log), Directory::empty(), Directory::empty());
+    show_as_witness(&witness, &shown);
+    let mut settings = settings(web.source().below("log"), &log.key(), state.path());
+    settings.compare = vec![witness.source()];
+    audit(&settings, nowhere).await.unwrap();
+    settings.compare.clear();
+    web.show(&later);
+    let bundle = When::kind(Kind::File).reference("log/tile/entries/000");
+    web.0.quirk_when(bundle, Quirk::Status(500));
+    assert_eq!(audit(&settings, nowhere).await.unwrap_err().answer(), Answer::None);
+    web.0.clear();
+    web.show(&fork);
+    let Error::Caught { evidence, .. } = audit(&settings, nowhere).await.unwrap_err() else { panic!() };
+    assert_eq!(recheck(&evidence, &knowing(&evidence), NOW).unwrap(), Verdict::Proven);
+}
+
+/// An export that is audited each hour beside the log itself, which is always ahead of it.
+#[tokio::test]
+async fn a_log_that_is_always_ahead_of_its_copy_fills_nothing() {
+    let log = Log::sample(30, SupersedeRule::Never);
+    let (copy, state) = (Directory::of(&log), Directory::empty());
+    let (mut live, mut of_witness) = (log.clone(), log.clone());
+    let (shown, witness) = (Web::of(&log), Directory::empty());
+    let mut settings = settings(copy.source(), &log.key(), state.path());
+    settings.compare = vec![shown.source().below("log"), witness.source()];
+    for hour in 0..20 {
+        live.grow(30 + 3 * hour..33 + 3 * hour);
+        shown.show(&live);
+        // Nobody can read this one, but the copy is beyond it an hour later.
+        of_witness.clone_from(&live);
+        show_as_witness(&witness, &of_witness);
+        let audited = audit(&settings, nowhere).await.unwrap();
+        assert!(
+            audited
+                .report()
+                .compared
+                .iter()
+                .any(|seen| seen.outcome == Compared::Continues { size: live.size() })
+        );
+    }
+}
