@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::certificate::{believed, identity_in};
 use crate::entry::LogEntry;
-use crate::error::Error;
+use crate::error::{Check, Error};
 use crate::evidence::{logged, payload_hash, verifier};
 use crate::heads::Heads;
 use crate::identity::Identity;
@@ -153,13 +153,7 @@ impl Search<'_> {
         let class = match (entry.kind.as_str(), entry.version.as_str()) {
             ("dsse", "0.0.1") => self.of_dsse(candidates, entry),
             ("intoto", "0.0.2") => self.of_intoto(entry),
-            ("intoto", "0.0.1") => {
-                let adopted = self
-                    .adopt
-                    .iter()
-                    .find_map(|identity| original::adopt(&self.material.root, identity, entry).ok());
-                adopted.map_or(Class::Foreign, |record| Class::Record(Box::new(record)))
-            }
+            ("intoto", "0.0.1") => self.of_original(entry),
             _ => Class::Foreign,
         };
         match class {
@@ -167,6 +161,22 @@ impl Search<'_> {
             Class::Record(record) if !self.is_of_our_log(&record.statement) => Class::Foreign,
             class => class,
         }
+    }
+
+    /// An entry of the original, whose payload stands beside the log.
+    fn of_original(&self, entry: &LogEntry) -> Class {
+        let mut class = Class::Foreign;
+        for identity in self.adopt {
+            match original::adopt(&self.material.root, identity, entry) {
+                Ok(record) => return Class::Record(Box::new(record)),
+                // It is theirs, and what it says is withheld: not the same as nothing.
+                Err(Error::Verification { check: Check::Payload, .. }) => {
+                    class = payload_hash(entry).map_or(class, |hash| Class::Unreadable(hash.to_owned()));
+                }
+                Err(_of_somebody_else) => {}
+            }
+        }
+        class
     }
 
     /// An entry that keeps the hash of the payload alone.

@@ -4,6 +4,8 @@
 //! there is one, so that a restart forgets nothing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -39,7 +41,13 @@ impl Heads {
             Some(read) => {
                 let wrong = |why: String| Error::File { path: path.clone().unwrap_or_default(), why };
                 let bytes = read.map_err(|error| wrong(error.to_string()))?;
-                serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?
+                if bytes.is_empty() {
+                    // What a power cut may leave on some file systems.
+                    tracing::warn!(path = ?path, "Rekor's newest checkpoints are not there any more");
+                    BTreeMap::new()
+                } else {
+                    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?
+                }
             }
         };
         Ok(Self { path, newest: Mutex::new(newest) })
@@ -95,8 +103,13 @@ impl Heads {
         let beside = path.with_extension("new");
         let text = serde_json::to_vec(newest).unwrap_or_default();
         let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let written =
-            made.and_then(|()| std::fs::write(&beside, text)).and_then(|()| std::fs::rename(&beside, path));
+        let whole = || {
+            let mut file = File::create(&beside)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&beside, path)
+        };
+        let written = made.and_then(|()| whole());
         if let Err(error) = written {
             tracing::warn!(%error, path = %path.display(), "Rekor's newest checkpoint cannot be written down");
         }

@@ -32,12 +32,17 @@ impl Inner {
     pub(crate) async fn submit(&self, prepared: &Prepared) -> Result<Verified, Error> {
         let Kept { material, bundle, head } = self.log(prepared).await?;
         let identity = self.identity().await?;
-        let verified = match verify::record(&material.root, &self.expected(&identity), &bundle) {
-            Ok(verified) => verified,
-            Err(error) => {
-                self.forget(prepared);
-                return Err(error);
+        // Also what a former identity or key had signed and could not finish.
+        let (mut verified, mut why) = (None, None);
+        for signer in self.signers(&identity) {
+            match verify::record(&material.root, &signer, &bundle) {
+                Ok(record) => verified = verified.or(Some(record)),
+                Err(error) => why = why.or(Some(error)),
             }
+        }
+        let Some(verified) = verified else {
+            self.forget(prepared);
+            return Err(why.unwrap_or(Error::NoIdentity));
         };
         if verified.statement.to_payload() != prepared.payload {
             return Err(Error::failed(Check::Payload, &"it is about something else"));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ledger::{Recorded, Submission};
+use ledger::{AppendError, Recorded, Submission};
 use oci::ManifestSelector;
 use taglog::TagKey;
 use upstream::{ErrorKind, FetchedManifest};
@@ -88,9 +88,14 @@ pub(super) async fn settle(
             Box::pin(first_sight::append(app, ask, fetched, freeze, None, None)).await
         }
         Verdict::FreezeNow => Box::pin(freeze(app, ask, &record, fetched)).await,
+        // What was begun in public is finished whatever the policy says now.
+        Verdict::Changed if first_sight::in_public(app, ask)?.is_some() => {
+            Box::pin(freeze(app, ask, &record, fetched)).await
+        }
         Verdict::Changed => {
             app.metrics.moved(false, false);
-            Box::pin(first_sight::append(app, ask, fetched, false, Some(&record), None)).await
+            let appended = Box::pin(first_sight::append(app, ask, fetched, false, Some(&record), None)).await;
+            unless_begun(app, ask, &record, appended).await
         }
         Verdict::Moved => moved(app, ask, &record, fetched).await,
     }
@@ -105,12 +110,28 @@ async fn freeze(
     fetched: FetchedManifest,
 ) -> Result<Served, Error> {
     let Some(records) = first_sight::in_public(app, ask)? else {
-        return first_sight::append(app, ask, fetched, true, Some(record), None).await;
+        let appended = first_sight::append(app, ask, fetched, true, Some(record), None).await;
+        return unless_begun(app, ask, record, appended).await;
     };
     match publicly::record(app, ask, records, Some(fetched), Some(record)).await {
         Err(Error::Evidence { .. } | Error::Unsearched { .. }) => {
             let why = "this tag is to be frozen, which cannot be logged in public now";
             recorded(app, ask, record, Some(format!("{why}; {}", as_recorded(record)))).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// A tag that was to be frozen in public when that was still configured, and was not finished, stays as it is recorded.
+async fn unless_begun(
+    app: &Arc<App>,
+    ask: &Ask,
+    record: &Arc<Recorded>,
+    outcome: Result<Served, Error>,
+) -> Result<Served, Error> {
+    match outcome {
+        Err(Error::NotRecorded { source, .. }) if matches!(*source, AppendError::Begun { .. }) => {
+            recorded(app, ask, record, Some(format!("{source}; {}", as_recorded(record)))).await
         }
         outcome => outcome,
     }

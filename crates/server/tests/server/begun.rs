@@ -174,3 +174,32 @@ async fn what_was_said_in_public_and_is_pending_still_pins_when_the_mode_changes
         said(&reply)
     );
 }
+
+/// A trial of freezing that was taken back, while what it began in Rekor was not finished.
+#[tokio::test]
+async fn an_observed_tag_goes_on_after_a_freeze_that_was_begun_and_taken_back() {
+    for keeps_mode in [true, false] {
+        let (mut place, services) = public("", 1).await;
+        let tables = place.tables.clone();
+        let observe = "\n[[policy]]\nmatch = \"**\"\naction = \"observe\"\n";
+        place.tables = format!("{tables}{observe}");
+        let service = place.start().await;
+        place.push("team/app", "v1");
+        assert_eq!(service.pull("team/app", "v1").await.status, 200);
+        service.stop().await;
+
+        place.tables = tables.clone();
+        let service = place.start().await;
+        services.fault(Fault::WrongProof);
+        let reply = service.pull("team/app", "v1").await;
+        assert!(reply.status == 200 && reply.header("warning").is_some(), "{}", said(&reply));
+        service.stop().await;
+
+        place.tables = if keeps_mode { format!("{tables}{observe}") } else { observe.to_owned() };
+        let service = place.start().await;
+        place.push("team/app", "v1");
+        let reply = service.pull("team/app", "v1").await;
+        assert!(reply.status == 200 && reply.header("warning").is_some(), "{keeps_mode}: {}", said(&reply));
+        service.stop().await;
+    }
+}

@@ -85,3 +85,21 @@ async fn what_somebody_signs_as_a_former_identity_is_watched() {
     service.watch(&mut State::default(), |_| found += 1, |_, _| ()).await.unwrap();
     assert_eq!(found, 1);
 }
+
+/// A key was exchanged while something that it had signed was not logged yet.
+#[tokio::test]
+async fn what_a_former_key_signed_and_could_not_finish_is_finished() {
+    let place = Place::new();
+    let key = |name: &str| {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        (SignerSource::ManagedKey(place.file(name, &key.serialize_pem())), key.public_key_pem())
+    };
+    let ((before, public), (now, _)) = (key("before.pem"), key("now.pem"));
+    let old = place.with(Settings { signer: before, ..place.settings() });
+    let begun = old.sign(&statement("a")).await.unwrap();
+    let stranger = place.with(Settings { signer: now.clone(), ..place.settings() });
+    assert!(matches!(stranger.submit(&begun).await, Err(Error::Verification { .. })));
+    let former = vec![Former::Key(place.file("before.pub.pem", &public))];
+    let service = place.with(Settings { signer: now, former, ..place.settings() });
+    assert_eq!(service.submit(&begun).await.unwrap().statement, statement("a"));
+}
