@@ -55,6 +55,12 @@ descendants() {
   done
 }
 
+# crash NAME: ends it at once, as a loss of power would.
+crash() {
+  kill -9 "${PIDS[$1]}"
+  wait "${PIDS[$1]}" 2> /dev/null || true
+}
+
 # stop NAME: asks it to end, waits at most 20 seconds, then makes it; what it started goes with it.
 stop() {
   local name=$1 below try
