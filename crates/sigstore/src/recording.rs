@@ -33,17 +33,9 @@ impl Inner {
         let Kept { material, bundle, head } = self.log(prepared).await?;
         let identity = self.identity().await?;
         // Also what a former identity or key had signed and could not finish.
-        let (mut verified, mut why) = (None, None);
-        for signer in self.signers(&identity) {
-            match verify::record(&material.root, &signer, &bundle) {
-                Ok(record) => verified = verified.or(Some(record)),
-                Err(error) => why = why.or(Some(error)),
-            }
-        }
-        let Some(verified) = verified else {
-            self.forget(prepared);
-            return Err(why.unwrap_or(Error::NoIdentity));
-        };
+        let verified = self
+            .by_any(&identity, |expected| verify::record(&material.root, expected, &bundle))
+            .inspect_err(|_why| self.forget(prepared))?;
         if verified.statement.to_payload() != prepared.payload {
             return Err(Error::failed(Check::Payload, &"it is about something else"));
         }

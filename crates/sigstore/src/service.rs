@@ -210,9 +210,7 @@ impl Sigstore {
             return original::load(&material.root, &inner.settings.adopt_original, bundle);
         }
         let identity = inner.identity.load_full().ok_or(Error::NoIdentity)?;
-        let checked = |expected: &Expected<'_>| verify::record(&material.root, expected, bundle);
-        checked(&inner.expected(&identity))
-            .or_else(|error| inner.former(&identity).find_map(|former| checked(&former).ok()).ok_or(error))
+        inner.by_any(&identity, |expected| verify::record(&material.root, expected, bundle))
     }
 
     /// Asks whoever has to be asked before anything can be verified: the trust root, and who we are.
@@ -309,8 +307,7 @@ impl Sigstore {
         let identity = self.0.identity.load_full().ok_or(Error::NoIdentity)?;
         let checked =
             |expected: &Expected<'_>| crate::anchored::checkpoint(&material.root, expected, bundle, origin);
-        checked(&self.0.expected(&identity))
-            .or_else(|error| self.0.former(&identity).find_map(|former| checked(&former).ok()).ok_or(error))
+        self.0.by_any(&identity, checked)
     }
 
     /// What it cost so far.
@@ -391,6 +388,16 @@ impl Inner {
             Some(url) => Some((url.clone(), RekorVersion::V1)),
             None => material.services.rekor.clone(),
         }
+    }
+
+    /// What a check says by who we are now, else by whom we were before; where nobody passes it, why we do not now.
+    pub(crate) fn by_any<T>(
+        &self,
+        identity: &Identity,
+        check: impl Fn(&Expected<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let former = || self.former(identity).find_map(|former| check(&former).ok());
+        check(&self.expected(identity)).or_else(|error| former().ok_or(error))
     }
 
     /// Whose records are ours: who signs, and who did before.

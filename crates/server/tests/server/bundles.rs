@@ -7,7 +7,7 @@ use testkit::Quirk;
 use testkit::sigstore::Sigstore;
 
 use crate::place::{Place, tag_name};
-use crate::sigstore_place::{between, public, said, table};
+use crate::sigstore_place::{believes_others, between, public, said, table};
 
 #[tokio::test]
 async fn nobody_can_push_a_bundle_out_of_the_list_of_referrers_with_tags_of_their_own() {
@@ -27,20 +27,7 @@ async fn nobody_can_push_a_bundle_out_of_the_list_of_referrers_with_tags_of_thei
 
 #[tokio::test]
 async fn a_bundle_that_fails_its_check_is_not_shown() {
-    let (mut place, services) = public("", 1).await;
-    let service = place.start().await;
-    place.push("team/app", "v1");
-    service.pull("team/app", "v1").await;
-    service.stop().await;
-    drop(services);
-    let other = tempfile::tempdir().unwrap();
-    let others = Sigstore::start(other.path(), &place.clock);
-    place.tables = table(&others, "", 1);
-    // Which is another log of the same name, and an operator has looked at that.
-    let _none_yet = std::fs::remove_file(place.data_dir().join("sigstore/heads.json"));
-    let service = place.start().await;
-    place.push("team/app", "v2");
-    assert_eq!(service.pull("team/app", "v2").await.status, 200, "so that it is known who signs");
+    let (_place, service, _image, _others) = believes_others().await;
     assert_eq!(service.pull("team/app", "v1").await.header("tlog-log"), Some("tlog.example/log"));
     assert_ne!(service.get("/bundle/corp.alt/team/app:v1").await.status, 200);
 }

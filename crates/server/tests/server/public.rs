@@ -11,7 +11,7 @@ use testkit::sigstore::{Fault, Sigstore};
 use testkit::wire::Reply;
 
 use crate::place::{Place, error, tag_name};
-use crate::sigstore_place::{elsewhere, public, table};
+use crate::sigstore_place::{believes_others, elsewhere, public, table};
 
 fn of_rekor(reply: &Reply) -> (Option<&str>, Option<&str>) {
     (reply.header("tlog-log"), reply.header("tlog-uuid"))
@@ -340,21 +340,7 @@ async fn checkpoints_are_logged_where_that_is_the_mode() {
 
 #[tokio::test]
 async fn a_bundle_that_fails_its_check_is_not_spoken_of_and_the_tag_is_served_all_the_same() {
-    let (mut place, services) = public("", 1).await;
-    let service = place.start().await;
-    let image = place.push("team/app", "v1");
-    service.pull("team/app", "v1").await;
-    service.stop().await;
-    // From now on others are believed.
-    drop(services);
-    let other = tempfile::tempdir().unwrap();
-    let others = Sigstore::start(other.path(), &place.clock);
-    place.tables = table(&others, "", 1);
-    // Which is another log of the same name, and an operator has looked at that.
-    let _none_yet = std::fs::remove_file(place.data_dir().join("sigstore/heads.json"));
-    let service = place.start().await;
-    place.push("team/app", "v2");
-    assert_eq!(service.pull("team/app", "v2").await.status, 200, "so that it is known who signs");
+    let (_place, service, image, _others) = believes_others().await;
     let reply = service.pull("team/app", "v1").await;
     assert_eq!((reply.status, &reply.body), (200, &image.manifest));
     assert_eq!(reply.header("tlog-log"), Some("tlog.example/log"), "our own log's word");

@@ -11,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use server::config::{Config, ConfigError, Flags};
+use testkit::Image;
 use testkit::sigstore::Sigstore;
 use testkit::wire::{Reply, Request};
 
@@ -44,6 +45,26 @@ pub(crate) async fn elsewhere(place: &Place, name: &str) -> Running {
     std::fs::write(&path, config).unwrap();
     let config = Config::load(Flags { config: Some(path), ..Flags::default() }, &|_| None).unwrap();
     place.start_with(config, place.surroundings()).await
+}
+
+/// A service that recorded `v1` in public and then was told to believe others, by whom it has recorded `v2`. They end with
+/// the folder.
+pub(crate) async fn believes_others() -> (Place, Running, Image, (tempfile::TempDir, Sigstore)) {
+    let (mut place, services) = public("", 1).await;
+    let service = place.start().await;
+    let image = place.push("team/app", "v1");
+    service.pull("team/app", "v1").await;
+    service.stop().await;
+    drop(services);
+    let other = tempfile::tempdir().unwrap();
+    let others = Sigstore::start(other.path(), &place.clock);
+    place.tables = table(&others, "", 1);
+    // Which is another log of the same name, and an operator has looked at that.
+    let _none_yet = std::fs::remove_file(place.data_dir().join("sigstore/heads.json"));
+    let service = place.start().await;
+    place.push("team/app", "v2");
+    assert_eq!(service.pull("team/app", "v2").await.status, 200, "so that it is known who signs");
+    (place, service, image, (other, others))
 }
 
 /// What a service in between makes of a request: `None` passes it on.
